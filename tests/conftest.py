@@ -1,0 +1,22 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    "Recorded parity numbers and real data sets, kept beside the checkout and never inside it."
+    path = ROOT.parent / "shared"
+    if not path.is_dir(): pytest.skip("needs the data folder `shared` beside the checkout; it is not there")
+    return path
