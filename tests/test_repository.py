@@ -1,0 +1,304 @@
+"""Guards on the repository itself: that notebooks, modules, README and settings keep the rules they were written by."""
+import ast
+import builtins
+import configparser
+import dis
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import extra_nb
+
+ROOT = Path(__file__).resolve().parent.parent
+# Packages that take seconds to import and belong inside the functions that need them
+HEAVY = {"transformers", "sentence_transformers", "datasets", "peft", "trl", "seaborn", "matplotlib", "pandas", "accelerate", "bitsandbytes"}
+
+NOTEBOOKS = {str(path.relative_to(ROOT / "nbs")): path for path in sorted((ROOT / "nbs").rglob("*.ipynb"))
+             if not any(part[0] in "_." for part in path.relative_to(ROOT / "nbs").parts)}
+MODULES = {path.stem: path for path in sorted((ROOT / "extra_nb").glob("*.py")) if not path.stem.startswith("_")}
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS.keys())
+every_module = pytest.mark.parametrize("name", MODULES)
+
+
+def cells(path: Path, kind: str | None = None) -> list[dict]:
+    "The cells of a notebook, their source as one string."
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [{**cell, "source": "".join(cell["source"])} for cell in found if kind in (None, cell["cell_type"])]
+
+
+def exported_module(path: Path) -> str | None:
+    "The module that a notebook writes, if it writes one."
+    match = re.search(r"^#\|\s*default_exp\s+(\w+)", "\n".join(cell["source"] for cell in cells(path, "code")), re.MULTILINE)
+    return match[1] if match else None
+
+
+# Reading order is the order of the notebooks' names. A module may import from those before it, and from no others.
+ORDER = [module for path in NOTEBOOKS.values() if (module := exported_module(path))]
+
+
+def settings() -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    return parser["DEFAULT"]
+
+
+# ---- notebooks
+
+EXPORTED = re.compile(r"^#\|\s*export", re.MULTILINE)
+IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+def mixes_imports(source: str) -> bool:
+    """Whether a cell has imports beside other code. To document a module, nbdev runs the cells that hold imports and the
+    exported ones, and no others: whatever stands beside an import is run there without what it needs."""
+    if re.fullmatch(r"#\|\s*hide\s+import nbdev; nbdev\.nbdev_export\(\)", source.strip()): return False
+    if re.match(r"\s*[%!]", source): return False
+    body = ast.parse(source).body
+    # an exported cell is run whole, so an import inside one of its functions does no harm
+    imports = any(isinstance(node, IMPORTS) for top in body for node in ([top] if EXPORTED.search(source) else ast.walk(top)))
+    return imports and not all(isinstance(node, IMPORTS) for node in body)
+
+
+@pytest.mark.parametrize("source, mixed", [
+    ("import math\nfrom os import path", False),
+    ("x = 1", False),
+    ("import math\nx = 1", True),
+    ("import math\nprint(1)", True),
+    ("#| hide\nimport nbdev; nbdev.nbdev_export()", False),
+    ("#| export\ndef f():\n    import math\n    return math", False),
+    ("#| export\nimport math\ndef f(): return math", True),
+    ("def f():\n    import math\nf()", True),
+])
+def test_mixed_imports_are_recognised(source, mixed):
+    assert mixes_imports(source) == mixed
+
+
+@every_notebook
+def test_no_cell_mixes_imports_with_other_code(path):
+    assert [cell["id"] for cell in cells(path, "code") if mixes_imports(cell["source"])] == []
+
+
+@every_notebook
+def test_notebook_begins_with_a_title_and_a_promise(path):
+    first = cells(path)[0]
+    assert first["cell_type"] == "markdown"
+    assert re.fullmatch(r"# \S.*\n+> \S.*", first["source"].strip()), "the first cell is '# Title', then '> one-line promise', nothing else"
+
+
+@every_notebook
+def test_notebook_that_exports_ends_with_the_export(path):
+    code = [cell["source"] for cell in cells(path, "code")]
+    if any(re.search(r"^#\|\s*default_exp", source, re.MULTILINE) for source in code): assert "nbdev.nbdev_export()" in code[-1]
+
+
+@every_notebook
+def test_notebook_is_small(path):
+    assert path.stat().st_size < 300_000
+
+
+@every_notebook
+def test_cell_ids_are_unique(path):
+    # the header of each exported block carries the id of its cell
+    ids = [cell["id"] for cell in cells(path)]
+    assert len(ids) == len(set(ids))
+
+
+def stored_text(cell: dict) -> str:
+    "All text among a cell's outputs, images left out."
+    texts = []
+    for output in cell.get("outputs", []):
+        data = {"text": output.get("text", ""), **output.get("data", {})}
+        texts += ["".join(value) for kind, value in data.items() if not kind.startswith("image/")]
+    return "\n".join(texts)
+
+
+# What differs from machine to machine or from run to run
+UNSTABLE = {
+    "a path": r"(?<![\w.])/(tmp|root|work|home|Users|var|private|opt|usr)/|\b[A-Z]:\\",
+    "a memory address": r"\b0x[0-9a-f]{6,}",
+    "a progress bar": r"it/s\]|s/it\]|\d+%\|",
+    "a date": r"\b20\d\d-[01]\d-[0-3]\d\b",
+    "a time of day": r"\b[0-2]\d:[0-5]\d:[0-5]\d\b",
+    "a timing": r"\bWall time\b|\bCPU times\b|\d ?(ms|µs|ns) ±",
+    "a warning": r"\w+Warning:",
+}
+
+
+def unstable(text: str) -> list[str]: return [what for what, pattern in UNSTABLE.items() if re.search(pattern, text)]
+
+
+@pytest.mark.parametrize("text, found", [
+    ("/tmp/x/metrics.jsonl", ["a path"]), ("runs/quickstart/report.html", []), ("C:\\Users\\me", ["a path"]),
+    ("<object at 0x7f3a2b4c5d>", ["a memory address"]), ("0x1f", []), ("4/9 [00:01<00:02,  3.1it/s]", ["a progress bar"]),
+    (" 44%|####", ["a progress bar"]), ("2026-02-03", ["a date"]), ("12:30:01", ["a time of day"]), ("3 ms ± 2", ["a timing"]),
+    ("UserWarning: no", ["a warning"]), ("reward 1/2, ratio 3:4", []),
+])
+def test_unstable_output_is_recognised(text, found):
+    assert unstable(text) == found
+
+
+@every_notebook
+def test_stored_outputs_are_the_same_everywhere(path):
+    assert {cell["id"]: unstable(stored_text(cell)) for cell in cells(path, "code") if unstable(stored_text(cell))} == {}
+
+
+@every_notebook
+def test_stored_outputs_hold_no_errors(path):
+    outputs = [output for cell in cells(path, "code") for output in cell["outputs"]]
+    assert [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"] == []
+
+
+@every_notebook
+def test_sources_name_no_place_on_one_machine(path):
+    assert [cell["id"] for cell in cells(path) if re.search(UNSTABLE["a path"], cell["source"])] == []
+
+
+@every_notebook
+def test_links_lead_somewhere(path):
+    prose = re.sub(r"^```.*?^```", "", "\n".join(cell["source"] for cell in cells(path, "markdown")), flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", prose)
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@every_notebook
+def test_every_public_name_is_spoken_of(path):
+    prose = "\n".join(cell["source"] for cell in cells(path, "markdown"))
+    module = exported_module(path)
+    public = importlib.import_module(f"extra_nb.{module}").__all__ if module else []
+    assert [name for name in public if not re.search(rf"\b{re.escape(name)}\b", prose)] == []
+
+
+def test_every_module_has_its_notebook():
+    assert sorted(ORDER) == sorted(MODULES)
+
+
+@every_notebook
+def test_no_cell_is_exported_to_a_module_of_another_notebook(path):
+    # nbdev appends such cells to the module again at every export
+    assert [cell["id"] for cell in cells(path, "code") if re.search(r"^#\|\s*export[is]?[^\S\n]+\S", cell["source"], re.MULTILINE)] == []
+
+
+@every_notebook
+def test_index_leads_to_the_notebook(path):
+    index = "\n".join(cell["source"] for cell in cells(ROOT / "nbs" / "index.ipynb", "markdown"))
+    name = str(path.relative_to(ROOT / "nbs"))
+    assert name == "index.ipynb" or f"]({name})" in index
+
+
+# ---- modules
+
+def run(code: str) -> str:
+    "What a fresh interpreter prints."
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    "For each module, the packages that are loaded once it has been imported, in one interpreter that has seen no notebook."
+    return json.loads(run(f"import importlib, json, sys\nloaded = {{}}\nfor name in {[name for name in ORDER if name in MODULES]}:\n"
+                          "    importlib.import_module(f'extra_nb.{name}')\n"
+                          "    loaded[name] = sorted({module.split('.')[0] for module in sys.modules})\n"
+                          "print(json.dumps(loaded))"))
+
+
+@every_module
+def test_module_imports_alone_and_lightly(name, loaded):
+    assert HEAVY.intersection(loaded[name]) == set(), "import these inside the functions that need them"
+
+
+def test_judge_starts_without_torch():
+    # it is started once for every worker, and again after every answer that hangs
+    assert run("import sys, extra_nb.judge; print('torch' in sys.modules)").strip() == "False"
+
+
+@every_module
+def test_module_imports_only_from_those_before_it(name):
+    used = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 1: used |= {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "extra_nb": used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("extra_nb."): used.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import): used |= {a.name.split(".")[1] for a in node.names if a.name.startswith("extra_nb.")}
+    assert used <= set(ORDER[: ORDER.index(name)])
+
+
+def missing_globals(code, known: set[str]) -> set[str]:
+    "Names that a code object, or one inside it, looks up in its module and would not find."
+    inner = [const for const in code.co_consts if hasattr(const, "co_code")]
+    here = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+    return (here - known).union(*(missing_globals(const, known) for const in inner))
+
+
+def test_missing_globals_are_found():
+    code = compile("import math\ndef f(x):\n    return lambda: math.sqrt(x) + helper + len(x)", "example", "exec")
+    assert missing_globals(code, {"math", *dir(builtins)}) == {"helper"}
+
+
+@every_module
+def test_module_needs_nothing_that_only_its_notebook_has(name):
+    # examples run in the notebook, where a name from a cell that is not exported is there; in the module it is not
+    code = compile(MODULES[name].read_text(encoding="utf-8"), name, "exec")
+    assert missing_globals(code, {*vars(importlib.import_module(f"extra_nb.{name}")), *dir(builtins)}) == set()
+
+
+# ---- settings, README, CI
+
+def test_version_is_one():
+    assert extra_nb.__version__ == settings()["version"]
+
+
+def test_nbdev_is_pinned_to_what_can_be_imported():
+    # nbdev 2.4.14 names no upper bounds, and does not import with execnb 0.2 or fastcore 2
+    assert {"nbdev>=2.4.14,<3", "execnb<0.2", "fastcore<2"} <= set(settings()["dev_requirements"].split())
+
+
+@pytest.mark.parametrize("line", [line.strip() for line in settings()["console_scripts"].splitlines() if line.strip()])
+def test_commands_exist(line):
+    module, function = line.split("=")[1].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def shell_lines(text: str) -> list[str]:
+    "The lines of the bash blocks of a markdown text."
+    return [line for block in re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    commands = [line for line in shell_lines((ROOT / "README.md").read_text(encoding="utf-8")) if "tools/test.sh" in line]
+    assert len(commands) == 1
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == commands[0]
+
+
+def test_readme_python_imports_what_exists():
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    imports = [node for block in blocks for node in ast.parse(block).body if isinstance(node, ast.ImportFrom)]
+    assert imports
+    for node in imports:
+        module = importlib.import_module(node.module)
+        assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+@pytest.mark.parametrize("argument", ["--check", None])
+def test_readme_is_made_from_index(argument, tmp_path):
+    "The check notices one changed word, and writing puts it right."
+    for name in ("tools/readme.py", "nbs/index.ipynb", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    readme = tmp_path / "README.md"
+    right = readme.read_text(encoding="utf-8")
+    readme.write_text(right.replace("GRPO", "PPO", 1), encoding="utf-8")
+    done = subprocess.run([sys.executable, tmp_path / "tools/readme.py", *([argument] if argument else [])], capture_output=True, text=True)
+    if argument:
+        assert done.returncode == 1 and done.stderr.startswith("README.md is not what nbs/index.ipynb says")
+        assert readme.read_text(encoding="utf-8") != right
+    else: assert done.returncode == 0 and readme.read_text(encoding="utf-8") == right
+
+
+def test_quarto_reads_the_file_at_the_root():
+    link = ROOT / "nbs" / "_quarto.yml"
+    assert link.is_symlink() and link.readlink() == Path("../_quarto.yml") and link.exists()

@@ -1,0 +1,394 @@
+"Tasks: generated sums, files with every kind of fault, hub sets without a hub, splits and the resumable stream."
+import gzip
+import json
+import re
+import sys
+import types
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extra_nb.tasks import (BENCHMARKS, HUB_SETS, ProblemStream, arithmetic, final_answer, from_rows, last_boxed, load_jsonl,
+                            load_problems, overlap, split_heldout, worked_solution)
+from extra_nb.types import InputError, Problem
+
+
+def write(path, *rows):
+    text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+    (gzip.open if path.suffix == ".gz" else open)(path, "wt", encoding="utf-8").write(text)
+    return path
+
+
+# generated sums
+
+@pytest.mark.parametrize("operations", ["+", "-", "+-"])
+@pytest.mark.parametrize("levels", [(2, 2), (2, 6), (5, 30)])
+def test_arithmetic_is_right_unique_and_repeatable(levels, operations):
+    problems = arithmetic(80, levels, seed=3, operations=operations)
+    assert problems == arithmetic(80, levels, seed=3, operations=operations)
+    assert len({p.id for p in problems}) == len({p.prompt for p in problems}) == 80
+    for p in problems:
+        assert re.fullmatch(rf"[1-9]([{re.escape(operations)}][1-9])*", p.prompt)
+        assert p.answer == str(eval(p.prompt)) and p.id == f"arithmetic/{p.level}/{p.prompt}"
+        assert len(re.findall(r"\d", p.prompt)) == p.level and levels[0] <= p.level <= levels[1]
+        *steps, box = worked_solution(p).split("\n")
+        assert box == f"\\boxed{{{p.answer}}}" and len(steps) == p.level - 1
+        assert all(eval(s.split("=")[0]) == int(s.split("=")[1]) for s in steps)
+        assert [s.split("=")[1] for s in steps[:-1]] == [re.match(r"-?\d+", s)[0] for s in steps[1:]]  # each step starts from the last
+
+
+@given(n=st.integers(1, 400), low=st.integers(2, 4), width=st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_arithmetic_levels_are_even_where_they_can_be(n, low, width):
+    exist = {k: 9**k for k in range(low, low + width + 1)}
+    if n > sum(exist.values()): return
+    counts = Counter(p.level for p in arithmetic(n, (low, low + width)))
+    assert sum(counts.values()) == n
+    unfilled = [counts[k] for k in exist if counts[k] < exist[k]]
+    assert not unfilled or max(counts.values()) - min(unfilled) <= 1
+
+
+def test_arithmetic_gives_all_there_are_and_no_more():
+    assert len(arithmetic(81 + 729, (2, 3))) == 810
+    assert arithmetic(81, (2, 2), seed=0) != arithmetic(81, (2, 2), seed=1)
+    with pytest.raises(InputError, match="811.*810"): arithmetic(811, (2, 3))
+
+
+@pytest.mark.parametrize("kwargs", [dict(n=0), dict(n=5, levels=(1, 3)), dict(n=5, levels=(4, 3)), dict(n=5, levels=(2, 3, 4)),
+                                    dict(n=5, operations="*"), dict(n=5, operations=""), dict(n=5, operations="++")])
+def test_arithmetic_refuses(kwargs):
+    with pytest.raises(InputError) as e: arithmetic(**kwargs)
+    assert "\n" not in str(e.value)
+
+
+def test_worked_solution_refuses_other_problems():
+    with pytest.raises(InputError, match="gsm8k/1"): worked_solution(Problem("gsm8k/1", "How many?", "3"))
+
+
+# answers
+
+@pytest.mark.parametrize("text, expected", [
+    (r"\boxed{5}", "5"), (r"\boxed {5}", "5"), (r"\boxed{\frac{1}{2}} and \boxed{3}", "3"), (r"\boxed{3} then \boxed{4", "3"),
+    (r"\boxed{a \boxed{b} c}", "b"), (r"\boxed{1 + \boxed{2}", "2"), (r"}} \boxed{7} {", "7"), (r"{ \boxed{7}", "7"), (r"\boxed{}", ""),
+    (r"\boxed{\{1,2\}}", r"\{1,2\}"), (r"\boxed{\left\{1\right.}", r"\left\{1\right."), ("\\\\boxed{6}", "6"), ("boxed{6}", None), ("", None),
+    (r"\boxed{\begin{pmatrix}1\\{2}\end{pmatrix}}", r"\begin{pmatrix}1\\{2}\end{pmatrix}"), ("\\boxed{a\nb}", "a\nb"), ("\\boxed{\x00\ud800}", "\x00\ud800"),
+])
+def test_last_boxed(text, expected): assert last_boxed(text) == expected
+
+
+@given(st.lists(st.sampled_from([r"\boxed{", "{", "}", "a", " ", r"\{", r"\}"]), max_size=14).map("".join))
+def test_last_boxed_agrees_with_a_slow_search(text):
+    def slow():
+        for start in reversed([m.end() for m in re.finditer(r"\\boxed\{", text)]):
+            depth, i = 1, start
+            while i < len(text):
+                if text[i] == "\\" and text[i + 1] in "{}": i += 1
+                elif text[i] == "{": depth += 1
+                elif text[i] == "}": depth -= 1
+                if depth == 0: return text[start:i]
+                i += 1
+    assert last_boxed(text) == slow()
+
+
+@pytest.mark.parametrize("text", [r"\boxed{" * 150_000, "{" * 1_000_000, r"\boxed" + " " * 1_000_000, "\\" * 1_000_001 + "boxed{1}", "}" * 1_000_000])
+def test_last_boxed_of_a_megabyte_takes_one_pass(text):
+    import time
+    start = time.perf_counter()
+    last_boxed(text + r"\boxed{3}")
+    assert time.perf_counter() - start < 5  # a search from each box to the end would take hours
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("#### 1,234", "1234"), ("work\n#### -5\n", "-5"), ("#### Step 1\nso it is \\boxed{7}", "7"), ("1,234", "1,234"), (" x ", "x"),
+    (r"\boxed{025}", "025"), ("a #### b", "b"), ("", "")])
+def test_final_answer(text, expected): assert final_answer(text) == expected
+
+
+# files
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_load_jsonl(tmp_path, name):
+    path = write(tmp_path / name, {"id": "x", "problem": "1+1", "answer": 2}, "", {"problem": "É?", "answer": "4", "level": "Level 3"})
+    loaded = load_jsonl(path)
+    assert loaded.problems == [Problem("x", "1+1", "2", "a"), Problem("a/3", "É?", "4", "a", 3)] and not loaded.skipped
+    assert load_problems(str(path)).problems == [p for p in loaded.problems]
+
+
+@pytest.mark.parametrize("row", [
+    {"problem": "q", "answer": "a"}, {"question": "q", "answer": "a"}, {"prompt": "q", "solution": "a"}, {"query": "q", "final_answer": ["a"]},
+    {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], "reward_model": {"ground_truth": "a"}},
+    {"problem": "q", "solution": "long, so \\boxed{a}", "answer": "a"}])
+def test_fields_are_found(tmp_path, row):
+    problem, = load_jsonl(write(tmp_path / "f.jsonl", row)).problems
+    assert (problem.prompt, problem.answer) == ("q", "a")
+
+
+def test_given_fields_are_used_and_checked(tmp_path):
+    path = write(tmp_path / "f.jsonl", {"problem": "no", "answer": "no", "x": "q", "deep": {"y": "a"}})
+    problem, = load_jsonl(path, "x", "deep.y").problems
+    assert (problem.prompt, problem.answer) == ("q", "a")
+    with pytest.raises(InputError, match="'answer'"): load_jsonl(path, "x", "answr")
+
+
+@pytest.mark.parametrize("content, expected", [
+    ('{"problem": "a", "answer": "1"}\n{"problem": "b", "ans', "line 2: not a JSON object"), ("[1, 2]\n", "line 1: not a JSON object"),
+    ('"text"\n', "line 1: not a JSON object"), ("", "empty"), ("\n\n", "empty"), ('{"a": 1}\n', "no question field among a"),
+    ('{"problem": "a"}\n', "no answer field"), ('{"problem": "a", "answer": ""}\n{"problem": "b", "answer": null}\n', "2 empty answer"),
+    ('{"problem": "a", "answer": "1"}\n{"problem": "a", "answer": "2"}\n', "2 conflicting answers")])
+def test_faulty_files_are_refused_in_one_line(tmp_path, content, expected):
+    path = tmp_path / "bad.jsonl"
+    path.write_text(content)
+    with pytest.raises(InputError) as e: load_jsonl(path)
+    assert expected in str(e.value) and str(path) in str(e.value) and "\n" not in str(e.value)
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    whole = gzip.compress(b'{"problem": "a", "answer": "1"}\n' * 20_000)
+    files = {"cut.jsonl.gz": whole[: len(whole) // 2], "plain.jsonl.gz": b'{"problem": "a", "answer": "1"}\n', "latin.jsonl": b'{"problem": "\xe9"}\n'}
+    broken = bytearray(whole)
+    broken[len(broken) // 2] ^= 0xFF
+    for name, content in {**files, "broken.jsonl.gz": bytes(broken)}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"): load_jsonl(tmp_path / name)
+    (tmp_path / "dir.jsonl").mkdir()
+    with pytest.raises(InputError, match="cannot be read"): load_jsonl(tmp_path / "dir.jsonl")
+    with pytest.raises(InputError, match="no such file"): load_problems(str(tmp_path / "none.jsonl"))
+
+
+def test_rows_are_never_lost_without_a_word():
+    rows = [{"id": i % 7, "question": f"q{i % 10}" if i % 4 else "", "answer": i % 10 if i % 9 else ""} for i in range(60)]
+    rows += [{"id": 99, "question": "q3", "answer": "other"}]
+    loaded = from_rows(enumerate(rows, 1), "s")
+    assert len(loaded.problems) + len(loaded.skipped) == 61
+    assert len({n for n, _ in loaded.skipped}) == len(loaded.skipped) and loaded.skipped == sorted(loaded.skipped)
+    assert len({p.id for p in loaded.problems}) == len(loaded.problems) == len({p.prompt for p in loaded.problems})
+    assert not any(p.prompt == "q3" for p in loaded.problems)  # both answers to q3 are gone, not only one
+    assert (61, "conflicting answers") in loaded.skipped
+    assert f"{len(loaded.skipped)} rows skipped" in loaded.summary()
+
+
+# sets by name
+
+@pytest.mark.parametrize("name", ["arithmetic", "arithmetic:2", "arithmetic:2-5"])
+def test_generated_by_name(name):
+    assert len(load_problems(name).problems) == (81 if name == "arithmetic:2" else 1000)
+    assert load_problems(name, n=20, seed=1).problems == load_problems(name, n=20, seed=1).problems != load_problems(name, n=20, seed=2).problems
+
+
+@pytest.mark.parametrize("name", ["arithmetic:", "arithmetic:a", "arithmetic:5-2", "arithmetic:1-3", "arithmetik", "math5000", "", "x.json"])
+def test_unknown_names_are_refused(name):
+    with pytest.raises(InputError) as e: load_problems(name)
+    assert "\n" not in str(e.value)
+
+
+def test_near_names_are_suggested():
+    with pytest.raises(InputError, match="did you mean 'olympiadbench'"): load_problems("olympiad-bench")
+
+
+def test_local_files_stand_in_for_the_hub(tmp_path):
+    for folder in ("train", "eval"): (tmp_path / folder).mkdir()
+    write(tmp_path / "eval" / "math500.jsonl", {"id": 3, "problem": "here", "answer": "1"})
+    write(tmp_path / "train" / "dapo_math_17k.jsonl.gz", {"problem": "there", "answer": "2"})
+    write(tmp_path / "train" / "gsm8k_train.jsonl", {"question": "easy", "answer": "so\n#### 3"})
+    write(tmp_path / "gsm8k_test.jsonl", {"question": "exam", "answer": "#### 4"})
+    write(tmp_path / "own.jsonl", {"prompt": "mine", "target": "5"})
+    found = {name: load_problems(name, data_dir=tmp_path).problems[0] for name in ("math500", "dapo-math-17k", "dapo_math_17k", "gsm8k", "own")}
+    assert [p.answer for p in found.values()] == ["1", "2", "2", "3", "5"]
+    assert found["math500"].id == "math500/3" and found["dapo_math_17k"].source == "dapo-math-17k"
+    assert load_problems("gsm8k", data_dir=tmp_path, split="test").problems[0].answer == "4"
+    with pytest.raises(InputError, match="not a folder"): load_problems("gsm8k", data_dir=tmp_path / "none")
+
+
+def test_another_split_is_not_taken_for_the_usual_one(tmp_path, monkeypatch):
+    import datasets
+    write(tmp_path / "gsm8k.jsonl", {"question": "train", "answer": "1"})
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append((a, k)) or [{"question": "test", "answer": "#### 2"}])
+    assert load_problems("gsm8k", data_dir=tmp_path, split="train").problems[0].answer == "1" and not asked
+    assert load_problems("gsm8k", data_dir=tmp_path, split="test").problems[0].answer == "2"
+    assert asked == [(("openai/gsm8k", "main"), {"split": "test"})]
+
+
+def test_n_draws_at_random_and_in_order(tmp_path):
+    path = str(write(tmp_path / "f.jsonl", *({"problem": f"q{i}", "answer": i} for i in range(50))))
+    drawn = [int(p.answer) for p in load_problems(path, n=10, seed=1).problems]
+    assert drawn == sorted(drawn) and drawn != list(range(10)) and len(set(drawn)) == 10
+    assert drawn != [int(p.answer) for p in load_problems(path, n=10, seed=2).problems]
+    assert len(load_problems(path, n=50).problems) == 50
+    for n in (0, 51):
+        with pytest.raises(InputError, match=f"n={n}"): load_problems(path, n=n)
+    with pytest.raises(InputError, match="no splits"): load_problems(path, split="test")
+
+
+def test_hub_rows_as_they_are_laid_out_there(monkeypatch):
+    import datasets
+    rows = {  # one row each, in the layout of the hub repository
+        "openai/gsm8k": {"question": "q", "answer": "2+2=<<2+2=4>>4\n#### 1,004"}, "hiyouga/math12k": {"problem": "q", "answer": "1004"},
+        "open-r1/DAPO-Math-17k-Processed": {"prompt": "q", "solution": "1004", "source_prompt": [{"role": "user", "content": "Solve: q"}],
+                                            "reward_model": {"ground_truth": "1004", "style": "rule"}},
+        "HuggingFaceH4/MATH-500": {"problem": "q", "solution": "\\boxed{1004}", "answer": "1004", "level": 4, "unique_id": "test/a/1.json"},
+        "math-ai/amc23": {"id": 0, "question": "q", "answer": "1004", "url": "u"}, "math-ai/minervamath": {"question": "q", "answer": "1004"},
+        "math-ai/olympiadbench": {"id": 1606, "question": "q", "solution": ["long"], "final_answer": ["1004"], "subfield": "Algebra"},
+        "math-ai/aime24": {"id": 60, "problem": "q", "solution": "\\boxed{1004}", "url": "u"}, "math-ai/aime25": {"problem": "q", "answer": "1004", "id": "0"},
+    }
+    monkeypatch.setattr(datasets, "load_dataset", lambda path, subset, split: datasets.Dataset.from_list([rows[path]]))
+    assert {hub.path for hub in HUB_SETS.values()} == set(rows) and set(BENCHMARKS) < set(HUB_SETS)
+    for name in HUB_SETS:
+        problem, = load_problems(name).problems
+        assert (problem.prompt, problem.answer, problem.source) == ("q", "1004", name)
+    assert load_problems("math500").problems[0].level == 4 and load_problems("math500").problems[0].id == "test/a/1.json"
+    assert load_problems("aime24").problems[0].id == "aime24/60"
+
+
+def test_any_datasets_folder_loads_by_its_path(tmp_path, monkeypatch):
+    import datasets
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set" / "train.jsonl", {"instruction": "q", "gold": "7"}, {"instruction": "r", "gold": ""})
+    loaded = load_problems(str(tmp_path / "set"))
+    assert [p.answer for p in loaded.problems] == ["7"] and loaded.skipped == [(2, "empty answer")]
+    with pytest.raises(InputError, match="cannot load") as e: load_problems(str(tmp_path / "set"), split="validation")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no\nroute"), FileNotFoundError("gone"), ValueError("Config name is missing"), RuntimeError()])
+def test_hub_out_of_reach_is_said_in_one_line(monkeypatch, error):
+    import datasets
+
+    def fail(*args, **kwargs): raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(InputError, match="math-ai/aime24.*data-dir") as e: load_problems("aime24")
+    assert "\n" not in str(e.value) and e.value.__cause__ is error
+
+
+FAKE_GYM = '''
+class Words:
+    def __init__(self, seed, size): self.seed, self.size = seed, size
+    def __len__(self): return self.size
+    def __getitem__(self, i):
+        if not 0 <= i < self.size: raise IndexError
+        return {"question": f"letters of {self.seed}:{i}", "answer": None, "metadata": {"key": f"{self.seed}-{i}-{self.size}"}}
+    def score_answer(self, answer, entry):
+        if answer == "boom": raise RuntimeError
+        return 1.0 if answer == entry["metadata"]["key"] else 0.5
+DATASETS = {"words": Words}
+def create_dataset(name, seed, size): return DATASETS[name](seed, size)
+'''
+
+
+@pytest.fixture
+def fake_gym(tmp_path, monkeypatch):
+    "A stand-in with reasoning-gym's interface (factory.DATASETS, create_dataset, score_answer)."
+    package = tmp_path / "path" / "reasoning_gym"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "factory.py").write_text(FAKE_GYM)
+    monkeypatch.syspath_prepend(str(package.parent))
+    for name in [m for m in sys.modules if m.split(".")[0] == "reasoning_gym"]: monkeypatch.delitem(sys.modules, name)
+    yield
+    for name in [m for m in sys.modules if m.split(".")[0] == "reasoning_gym"]: del sys.modules[name]
+
+
+def test_reasoning_gym(fake_gym):
+    problems = load_problems("reasoning-gym:words", n=4, seed=9).problems
+    assert [p.id for p in problems] == [f"reasoning-gym/words/9/4/{i}" for i in range(4)]
+    with pytest.raises(InputError, match="did you mean 'words'"): load_problems("reasoning-gym:word")
+
+
+def test_reasoning_gym_scores_with_its_own_scorer(fake_gym):
+    from extra_nb.verifier import Verifier, check_golds
+    problems = load_problems("reasoning-gym:words", n=3, seed=9).problems + [Problem("p", "1+1", "2")]
+    responses = [r"\boxed{9-0-3}", r"\boxed{9-0-3}", r"\boxed{boom}", r"\boxed{2}"]
+    with Verifier(timeout=10) as verifier:
+        assert [v.reason for v in verifier.judge(problems, responses)] == ["correct", "wrong", "unparseable", "correct"]
+        assert check_golds(problems, verifier) == []
+
+
+def test_reasoning_gym_absent_says_how_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    monkeypatch.setitem(sys.modules, "reasoning_gym.factory", None)
+    with pytest.raises(InputError, match=r"pip install 'extra_nb\[reasoning-gym\]'"): load_problems("reasoning-gym:words")
+
+
+# real sets
+
+def test_real_sets_load_and_account_for_every_row(shared):
+    sizes = {"math500": 500, "amc23": 40, "minerva": 272, "olympiadbench": 674, "aime24": 30, "aime25": 30, "gsm8k": 7473, "math-12k": 12000,
+             "dapo-math-17k": 17917}
+    loaded = {name: load_problems(name, data_dir=shared / "data") for name in sizes}
+    for name, size in sizes.items():
+        assert len(loaded[name].problems) + len(loaded[name].skipped) == size, name
+        assert len({p.id for p in loaded[name].problems}) == len(loaded[name].problems)
+        assert all(p.prompt and p.answer and p.source == name for p in loaded[name].problems)
+    reasons = {name: Counter(r for _, r in x.skipped) for name, x in loaded.items() if x.skipped}
+    assert reasons == {"math-12k": {"repeated question": 2, "empty answer": 2}, "dapo-math-17k": {"repeated question": 717, "conflicting answers": 24}}
+    kept = {p.id for p in loaded["dapo-math-17k"].problems}
+    assert not kept & {"dapo/35", "dapo/179", "dapo/5785", "dapo/10267"}  # two golds for one question
+    assert load_problems("aime24", data_dir=shared / "data" / "eval").problems == loaded["aime24"].problems
+    assert len(load_problems("gsm8k", data_dir=shared / "data", split="test").problems) == 1319
+
+    exam = [p for name in BENCHMARKS for p in loaded[name].problems]
+    assert sorted(p.id for p in overlap(loaded["dapo-math-17k"].problems, exam)) == sorted(
+        f"dapo/{i}" for i in (6216, 17762, 6170, 6090, 15860, 15900, 14720, 15868, 15876, 11279))
+
+
+# splitting and streaming
+
+@given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=5), share=st.floats(0.01, 0.99), seed=st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_split_heldout(counts, share, seed):
+    problems = [Problem(f"{level}/{i}", "q", "a", level=level or None) for level, c in enumerate(counts) for i in range(c)]
+    n = max(1, min(len(problems) - 1, int(share * len(problems))))
+    if len(problems) < 2: return
+    train, heldout = split_heldout(problems, n, seed)
+    assert (train, heldout) == split_heldout(problems, n, seed)
+    assert len(heldout) == n and sorted(p.id for p in train + heldout) == sorted(p.id for p in problems)
+    for level, c in enumerate(counts):
+        assert abs(sum(p.level == (level or None) for p in heldout) - n * c / len(problems)) < 1
+
+
+def test_split_heldout_depends_on_the_seed_and_refuses_nonsense():
+    problems = arithmetic(50)
+    assert split_heldout(problems, 10, 0) != split_heldout(problems, 10, 1)
+    for n in (0, 50, 51):
+        with pytest.raises(InputError): split_heldout(problems, n)
+
+
+@given(size=st.integers(1, 12), before=st.lists(st.integers(1, 12), max_size=8), after=st.lists(st.integers(1, 12), max_size=8), seed=st.integers(0, 3))
+@settings(max_examples=80, deadline=None)
+def test_stream_resumes_exactly_and_deals_each_problem_once_per_epoch(size, before, after, seed):
+    problems = [Problem(str(i), "q", "a") for i in range(size)]
+    stream, resumed = ProblemStream(problems, seed), ProblemStream(problems, seed=77)
+    dealt = [p for n in before for p in stream.next(min(n, size))]
+    resumed.load_state_dict(json.loads(json.dumps(stream.state_dict())))
+    for n in after:
+        expected = stream.next(min(n, size))
+        assert resumed.next(min(n, size)) == expected
+        dealt += expected
+    for start in range(0, len(dealt) - size + 1, size): assert len({p.id for p in dealt[start : start + size]}) == size
+    assert len(json.dumps(stream.state_dict())) < 200
+
+
+def test_stream_orders_differ_by_epoch_and_seed():
+    problems = arithmetic(81, (2, 2))
+    stream = ProblemStream(problems, 1)
+    first, second = stream.next(81), stream.next(81)
+    assert first != second and first != problems and ProblemStream(problems, 2).next(81) != first == ProblemStream(problems, 1).next(81)
+
+
+@pytest.mark.parametrize("change", ["answer", "order", "fewer"])
+def test_stream_refuses_the_state_of_other_problems(change):
+    problems = [Problem(str(i), "q", "a") for i in range(5)]
+    other = {"answer": problems[:4] + [Problem("4", "q", "b")], "order": problems[::-1], "fewer": problems[:4]}[change]
+    with pytest.raises(InputError, match="another set"): ProblemStream(other).load_state_dict(ProblemStream(problems).state_dict())
+
+
+def test_stream_refuses_bad_input():
+    problems = [Problem(str(i), "q", "a") for i in range(5)]
+    with pytest.raises(InputError, match="got none"): ProblemStream([])
+    with pytest.raises(InputError, match="'3'"): ProblemStream(problems + [problems[3]])
+    for n in (0, 6):
+        with pytest.raises(InputError): ProblemStream(problems).next(n)

@@ -1,0 +1,73 @@
+"""Write README.md from nbs/index.ipynb, without quarto. With --check: write nothing, exit 1 if README.md differs.
+
+nbdev makes its README with the quarto binary, which pip cannot install. What an index needs is little: text, code that is
+shown, results that are text. Directives and hidden cells go, links are turned to the repository's root, callouts become
+GitHub's.
+"""
+import argparse
+import difflib
+import json
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MARK = "<!-- Made from nbs/index.ipynb by tools/readme.py: change it there. -->"
+HIDDEN = re.compile(r"^#\|\s*(hide\b|default_exp\b|export|include:\s*false)|nbdev_export\(\)", re.MULTILINE)
+DIRECTIVE = re.compile(r"^#\|.*\n?", re.MULTILINE)
+FENCED = re.compile(r"(^```.*?^```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)\s]+)")
+CALLOUT = re.compile(r"^:::+ *\{\.callout-(\w+)[^}]*\}\n(.*?)\n:::+ *$", re.MULTILINE | re.DOTALL)
+
+
+def alert(match: re.Match) -> str:
+    "Quarto's callout as a GitHub alert."
+    lines = [f"[!{match[1].upper()}]", *match[2].strip().splitlines()]
+    return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def markdown(source: str) -> str:
+    "A markdown cell as GitHub shows it; code blocks are left as they are."
+    def prose(text: str) -> str:
+        return LINK.sub(lambda m: m[1] + posixpath.normpath("nbs/" + m[2]), CALLOUT.sub(alert, text))
+
+    return "".join(part if part.startswith("```") else prose(part) for part in FENCED.split(source))
+
+
+def result(output: dict) -> str:
+    "One stored output of a code cell."
+    if output["output_type"] == "stream": return f"```text\n{''.join(output['text']).rstrip()}\n```"
+    data = output.get("data", {})
+    if "text/markdown" in data: return "".join(data["text/markdown"]).rstrip()
+    if set(data) == {"text/plain"}: return f"```text\n{''.join(data['text/plain']).rstrip()}\n```"
+    sys.exit(f"nbs/index.ipynb: an output of {output['output_type']} with {sorted(data)} has no place in README.md; show text or markdown")
+
+
+def readme(notebook: dict) -> str:
+    "README.md for the notebook `index`."
+    blocks = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown": blocks.append(markdown(source))
+        elif cell["cell_type"] == "code" and source.strip() and not HIDDEN.search(source):
+            blocks.append(f"```python\n{DIRECTIVE.sub('', source).strip()}\n```")
+            blocks += [result(output) for output in cell["outputs"]]
+    return "\n\n".join([MARK, *(block.strip("\n") for block in blocks)]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if README.md is not what the notebook says")
+    args = parser.parse_args()
+
+    made = readme(json.loads((ROOT / "nbs" / "index.ipynb").read_text(encoding="utf-8")))
+    path = ROOT / "README.md"
+    if not args.check: path.write_text(made, encoding="utf-8")
+    elif (now := path.read_text(encoding="utf-8") if path.exists() else "") != made:
+        difference = difflib.unified_diff(now.splitlines(), made.splitlines(), "README.md", "nbs/index.ipynb", n=0, lineterm="")
+        sys.exit("README.md is not what nbs/index.ipynb says; run: python tools/readme.py\n" + "\n".join(list(difference)[:20]))
+    print(f"README.md is what nbs/index.ipynb says ({len(made.splitlines())} lines)")
+
+
+if __name__ == "__main__": main()

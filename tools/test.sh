@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# All checks, in the order in which a fault is cheapest to find. A failing step stops the run and is named.
+# pytest comes last, so the last line is its own summary. No step changes a tracked file.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export HF_HUB_OFFLINE=1              # no test may depend on a network
+export OMP_NUM_THREADS=1             # small tensors: more threads cost more than they give
+export TOKENIZERS_PARALLELISM=false
+unset IN_TEST                        # with it set, nbdev_export does nothing and says nothing
+
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || { printf '\nFAILED: %s (%s)\n' "$name" "$*" >&2; exit 1; }
+    printf -- '-- %s: %d s\n' "$name" $((SECONDS - start))
+}
+
+step "notebooks are clean, modules are what they export" python tools/generated.py
+step "README.md is in step with nbs/index.ipynb" python tools/readme.py --check
+step "notebooks run" nbdev_test --n_workers 1 --do_print --timing
+step "documentation builds" python tools/docs.py
+
+printf '\n== pytest\n'
+python -m pytest -q
