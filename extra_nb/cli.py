@@ -27,7 +27,7 @@ from .evaluate import Evaluation, average, evaluate
 from .novelty import NoveltyBonus
 from .policy import Policy, load_policy
 from .regeneration import PrefixRegeneration
-from .report import compare_runs, write_report
+from .report import compare_runs, markdown_table, write_report
 from .tasks import BENCHMARKS, load_problems, split_heldout, worked_solution
 from .train import RunStopped, TrainConfig, Trainer, last_checkpoint, warm_start, write_whole
 from .types import InputError, Problem, unknown_name
@@ -85,6 +85,7 @@ class RunConfig(TrainConfig):
     eval_max_new_tokens: int = 0  # Limit on new tokens in the evaluation; 0: as in training
     verifier_timeout: float = 5.0  # Seconds that one response may take to judge
     verifier_workers: int = 1  # Processes that judge
+    total_minutes: float = 0.0  # Wall time of the whole command in minutes: training ends early enough for the rest; 0: no limit
     report: bool = True  # Write figures and report.html at the end; extra-report does it later otherwise
 
 # %% ../nbs/11_cli.ipynb #f1dbe6cc
@@ -127,7 +128,7 @@ PRESETS = {
     "quickstart": dict(model="smollm2-135m", train="arithmetic:2-6", train_problems=40, system_prompt="", instruction="{problem}",
                        steps=16, problems_per_step=8, group_size=8, max_new_tokens=56, lr=2e-5, weight_decay=0.0, minibatch_problems=4,
                        micro_batch_tokens=2048, warm_start_steps=8, regen_start=1, regen_per_step=2, prefix_min_tokens=6, heldout=40,
-                       checkpoint_every=8, keep_checkpoints=1, max_minutes=5.0),
+                       checkpoint_every=0, keep_checkpoints=1, total_minutes=9.0),
     # the paper's method within 24 GB (D): LoRA, fewer problems a step, a learning rate for adapters
     "one-gpu": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=32,
                     max_new_tokens=2048, lr=1e-5, adapter="lora", weights="bf16", gradient_checkpointing=True, micro_batch_tokens=16384,
@@ -412,12 +413,21 @@ def train(
                           out=out, verifier=verifier, say=say, record=record)
         if resume: say(f"resuming after step {trainer.resume()}")
         else: trainer.save_checkpoint()
+        evaluated = time.perf_counter()
         if sets and "before" not in results and trainer.step_count == 0:
             results["before"] = _evaluate_sets(policy, sets, verifier, config, "before", out, say)
             write_whole(path, json.dumps(results, indent=2))
+        if config.total_minutes: trainer.config = replace(trainer.config, max_minutes=_minutes_left(config, say.start, evaluated, bool(sets)))
         trainer.fit()
         if not trainer.interrupted: _finish(policy, sets, verifier, config, out, say, results)
     return results
+
+# %% ../nbs/11_cli.ipynb #566240fc
+def _minutes_left(config: RunConfig, began: float, evaluated: float, again: bool) -> float:
+    "What training may take if the command is to end in time: the last evaluation takes about as long as the first."
+    now = time.perf_counter()
+    rest = (now - evaluated if again else 0) * 1.2 + 20  # seconds; 20 for saving and the report
+    return max(0.01, config.total_minutes - (now - began + rest) / 60)
 
 # %% ../nbs/11_cli.ipynb #90249d6f
 def _readable(problems: list[Problem], verifier: Verifier, config: RunConfig, say) -> list[Problem]:
@@ -554,7 +564,10 @@ def _report_job(argv):
     for run in args.runs:
         if not (Path(run) / "config.json").exists(): raise InputError(f"{run!r} is no run directory: it has no config.json")
     if len(args.runs) == 1: print(f"report   {write_report(Path(args.runs[0]))}")
-    else: print(compare_runs([Path(r) for r in args.runs], out=Path(args.out or "runs/comparison")))
+    else:
+        out = Path(args.out or "runs/comparison")
+        print(markdown_table(compare_runs([Path(r) for r in args.runs], out=out)))
+        print(f"\nfigure and page in {out}")
 
 # %% ../nbs/11_cli.ipynb #eab89547
 def train_main(

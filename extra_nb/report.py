@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .evaluate import Evaluation, compare
-from .figures import CONFIG, EVALS, METRICS, SCREEN_DPI, ends, ks_of, plot_entropy, plot_groups, plot_length, plot_novelty
+from .figures import CONFIG, EVALS, SCREEN_DPI, ends, ks_of, plot_entropy, plot_groups, plot_length, plot_novelty
 from .figures import plot_pass_at_k, plot_regeneration, plot_reward, plot_runs, plot_verdicts, png_bytes, read_jsonl, read_metrics
 from .types import InputError
 
@@ -72,7 +72,8 @@ def _gain(gain: dict | None) -> str:
     if not gain: return "No responses were kept to pair, so whether that is more than chance is not known here."
     points, low, high = (100 * x for x in (gain["difference"], *gain["ci"]))
     word = "It rose" if low > 0 else "It fell" if high < 0 else "That is no more than chance may do"
-    return f"{word}: {points:+.1f} points, 95% interval {low:+.1f} to {high:+.1f}; {gain['better']} problems better, {gain['worse']} worse."
+    return (f"{word}: {points:+.1f} points, 95% interval {low:+.1f} to {high:+.1f}; "
+            f"problems: {gain['better']} better, {gain['worse']} worse.")
 
 
 def _score_sentences(evals: dict[str, dict], gains: dict[int, dict]) -> list[str]:
@@ -278,6 +279,11 @@ def _flat(settings: dict, prefix: str = "") -> list[tuple[str, object]]:
     return [row for name, value in settings.items()
             for row in (_flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)])]
 
+
+def _settings_part(config: dict) -> str:
+    rows = _flat(config)
+    return f"<details><summary>{len(rows)} settings</summary>{_table(rows)}</details>" if rows else ""
+
 # %% ../nbs/10_report.ipynb #889896a1
 STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fff; max-width: 66rem; margin: 2.5rem auto; padding: 0 1.25rem }
@@ -320,8 +326,9 @@ def write_report(
     note = f'<p class="sub">Not drawn, as this run did not log it: {_text(", ".join(absent))}.</p>' if absent else ""
     body = [f'<div class="words">{_list(summarise(metrics, evals, gains))}</div>']
     if said := alarms(metrics): body.append(f'<h2>Alarms</h2><div class="alarms">{_list(said)}</div>')
-    for title, part in (("Figures", f'<div class="figures">{"".join(pictures)}</div>{note}'), ("Scores", _score_table(evals)),
-                        ("Responses", _response_parts(sample_responses(run))), ("Settings", _table(_flat(config)) if config else "")):
+    parts = {"Figures": f'<div class="figures">{"".join(pictures)}</div>{note}', "Scores": _score_table(evals),
+             "Responses": _response_parts(sample_responses(run)), "Settings": _settings_part(config)}
+    for title, part in parts.items():
         if part: body.append(f"<h2>{title}</h2>{part}")
     path = run / "report.html"
     path.write_text(_page(run.resolve().name, f"{len(metrics)} training steps", body), encoding="utf-8")

@@ -167,9 +167,10 @@ def _uniforms(
     G: int,
     T: int,
     seed_key: tuple,  # For example (seed, step)
+    earlier: int = 0,  # How often the same request stands earlier in the list
 ) -> Tensor:  # (G, T) uniform numbers in [0, 1)
-    "The random numbers of a request's rollouts, each from a seed of its own."
-    return torch.stack([torch.rand(T, generator=generator(*seed_key, request.key, i)) for i in range(G)])
+    "The random numbers of a request's rollouts, each from a seed of its own; a repeated request goes on counting."
+    return torch.stack([torch.rand(T, generator=generator(*seed_key, request.key, earlier * G + i)) for i in range(G)])
 
 
 def _rollouts(
@@ -206,15 +207,17 @@ def sample(
     # neighbours in length share a batch, so that little of it is padding; the order of the results is that of the requests
     order = sorted(range(len(requests)), key=lambda i: len(context_of(policy, requests[i])))
     size, results = max(1, max_rows // group_size), [None] * len(requests)
+    keys = [r.key for r in requests]
     training = policy.model.training
     policy.model.eval()
     for start in range(0, len(order), size):
-        chunk = [requests[i] for i in order[start : start + size]]
+        chosen = order[start : start + size]
+        chunk = [requests[i] for i in chosen]
         copies = torch.arange(len(chunk)).repeat_interleave(group_size).to(policy.device)
-        uniforms = torch.cat([_uniforms(r, group_size, max_new_tokens, seed_key) for r in chunk]).to(policy.device)
-        out = _sample_rows(policy, [context_of(policy, r) for r in chunk], copies, uniforms, how)
+        uniforms = [_uniforms(requests[i], group_size, max_new_tokens, seed_key, keys[:i].count(keys[i])) for i in chosen]
+        out = _sample_rows(policy, [context_of(policy, r) for r in chunk], copies, torch.cat(uniforms).to(policy.device), how)
         rows = list(zip(*(x.cpu() for x in out)))
-        for j, i in enumerate(order[start : start + size]):
+        for j, i in enumerate(chosen):
             results[i] = _rollouts(policy, requests[i], rows[j * group_size : (j + 1) * group_size])
         if progress: progress(min(start + size, len(order)), len(order))
     policy.model.train(training)

@@ -70,7 +70,7 @@ class TrainConfig:
     mask_truncated: bool = False  # Leave responses cut at the limit out of the loss
     checkpoint_every: int = 10  # Steps between checkpoints; 0: only at the end
     keep_checkpoints: int = 2  # How many to keep
-    max_minutes: float = 0.0  # End training after the step that exceeds this wall time in minutes; 0: no limit
+    max_minutes: float = 0.0  # End training before a step would exceed this wall time in minutes; 0: no limit
     max_rows: int = 256  # Responses decoded at a time; bounds memory, does not change results
     keep_rollouts: bool = True  # Write every response with its verdict to rollouts/
 
@@ -478,8 +478,9 @@ def fit(
             self.say(step_line(self.step(), c.steps))
             done = self.step_count == c.steps or self.interrupted
             if self.out and not done and c.checkpoint_every and self.step_count % c.checkpoint_every == 0: self.save_checkpoint()
-            if c.max_minutes and time.perf_counter() - start > 60 * c.max_minutes and not done:
-                self.say(f"the time limit of {c.max_minutes:g} minutes is reached after step {self.step_count} of {c.steps}")
+            spent = time.perf_counter() - start
+            if c.max_minutes and not done and spent + self.history[-1]["time/step"] > 60 * c.max_minutes:
+                self.say(f"training ends after step {self.step_count} of {c.steps}: another would exceed max_minutes={c.max_minutes:.2g}")
                 break
     if self.out: self.save_checkpoint()
     if self.interrupted: self.say(f"interrupted after step {self.step_count}; resume with --resume {self.out}" if self.out else "interrupted")

@@ -74,9 +74,9 @@ class _Worker:
         except OSError: pass  # something was left in the buffer, and nobody to read it
 
 # %% ../nbs/02_verifier.ipynb #159b3815
-def _stop_all(workers: list[_Worker], owner: int) -> None:
-    "Stop what is left; a forked child must not stop its parent's workers."
-    while workers and os.getpid() == owner: workers.pop().stop()
+def _stop_all(workers: list[_Worker]) -> None:
+    "Stop what is left. In a forked child this does nothing: `Popen` only kills processes of its own."
+    while workers: workers.pop().stop()
 
 
 class _Pool:
@@ -86,7 +86,7 @@ class _Pool:
         self.seconds, self.lost, self.alive, self.owner = seconds, 0, [], os.getpid()
         self.lock, self.places = threading.Lock(), queue.LifoQueue()
         for _ in range(size): self.places.put(None)
-        weakref.finalize(self, _stop_all, self.alive, self.owner)  # when forgotten, and at exit
+        weakref.finalize(self, _stop_all, self.alive)  # when forgotten, and at exit
 
     def _start(self) -> _Worker:
         worker = _Worker()
@@ -151,14 +151,15 @@ class Verifier:
 
     def close(self) -> None:
         "Stop the workers; they start again if another pair is to be judged."
-        _stop_all(self._pool.alive, self._pool.owner)
+        _stop_all(self._pool.alive)
 
     def __enter__(self): return self
 
     def __exit__(self, *exc): self.close()
 
     def _verdicts(self, asked: list[tuple[str, str]], responses: list[str]) -> list[Verdict]:
-        if len(asked) != len(responses): raise InputError(f"{len(asked)} gold answers and {len(responses)} responses: one for each is needed")
+        if len(asked) != len(responses):
+            raise InputError(f"{len(asked)} gold answers and {len(responses)} responses: one for each is needed")
         questions = [(*a, last_boxed(response)) for a, response in zip(asked, responses)]
         reasons = self._reasons(questions)
         with self._pool.lock:
@@ -177,7 +178,7 @@ class Verifier:
 def check_golds(
     problems: list[Problem],  # For example a whole benchmark
     verifier: Verifier,  # Does the reading
-) -> list[tuple[str, str]]:  # (problem id, reason): "unparseable", "timeout", or "wrong" if it was read but does not equal itself
+) -> list[tuple[str, str]]:  # (problem id, "unparseable" or "timeout")
     "List the problems whose gold answer cannot be read; those with a scorer of their own need none."
     read = [p for p in problems if not p.id.startswith("reasoning-gym/")]
     reasons = verifier._reasons([("check", p.answer, p.answer) for p in read])

@@ -153,9 +153,9 @@ def test_sigterm_finishes_the_step_and_can_be_resumed(tmp_path):
     (["--mechanisms", "novelty,regenration"], "did you mean 'regeneration'"), (["--benchmarks", "math50"], "did you mean 'math500'"),
     (["--group-size", "1"], "group_size=1"), (["--eval-k", "1,64"], "k=64"), (["--eval-k", "one"], "'one'"), (["--steps", "few"], "few"),
     (["--steps", "-1"], "steps=-1"), (["--model", "./nowhere"], "nowhere"), (["--train", "missing.jsonl"], "missing.jsonl"),
-    (["--train", "arithmetic:9-2"], "9-2"), (["--resume", "nowhere"], "nowhere"), (["--max-new-tokens", "9999"], "does not fit"),
+    (["--train", "arithmetic:9-2"], "(9, 2)"), (["--resume", "nowhere"], "nowhere"), (["--max-new-tokens", "9999"], "does not fit"),
     (["--embedder", "minilmm"], "minilm"), (["--novelty-kind", "embeding"], "embedding"), (["--adapter", "qlorra"], "qlora"), (["stray"], "stray"),
-    (["--config", "none.json"], "none.json"), (["--heldout", "10000"], "10000"), (["--temperature", "0"], "temperature=0.0"),
+    (["--config", "none.json"], "none.json"), (["--heldout", "10000"], "10006"), (["--temperature", "0"], "temperature=0.0"),
 ])
 def test_a_mistake_takes_one_line_and_status_2(argv, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -169,7 +169,7 @@ def test_a_mistake_takes_one_line_and_status_2(argv, words, tmp_path, capsys, mo
 
 
 @pytest.mark.parametrize("text, words", [
-    ('{"problem": "1+1", "answer": "2"}\n{"problem": "1+2"', "line 2"), ("[1, 2]\n", "line 1"), ("", "bad.jsonl"), ('{"a": 1}\n', "line 1"),
+    ('{"problem": "1+1", "answer": "2"}\n{"problem": "1+2"', "line 2"), ("[1, 2]\n", "line 1"), ("", "bad.jsonl"), ('{"a": 1}\n', "no question field"),
 ])
 def test_a_malformed_file_is_named_with_its_line(text, words, tmp_path, capsys):
     (tmp_path / "bad.jsonl").write_text(text)

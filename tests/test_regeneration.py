@@ -214,6 +214,14 @@ def test_regeneration_starts_after_start_step():
     assert [q.problem.id for q in r.plan(4, 8)] == ["p3"]
 
 
+def test_a_full_queue_waits_for_start_step_too():
+    "As after a resume with a later start."
+    early, late = regen(), regen(start_step=5)
+    early.step_end(1, [hard_problem(0)])
+    late.load_state_dict(stored(early.state_dict()))
+    assert [len(late.plan(step, 8)) for step in (2, 5, 6)] == [0, 0, 1]
+
+
 def test_wait_is_the_time_in_the_queue():
     r = regen(per_step=1)
     r.step_end(1, [hard_problem(0), hard_problem(1)])

@@ -64,6 +64,14 @@ def test_same_problem_from_prompt_and_prefix_draws_different_numbers(policy):
     assert a[0].tokens.tolist() != b[0].tokens.tolist()
 
 
+def test_a_request_asked_twice_is_answered_differently(policy):
+    "A small problem set can deal one problem twice where one epoch meets the next."
+    request = requests(policy)[0]
+    twice = sample(policy, [request, request], 2, max_new_tokens=12)
+    four = sample(policy, [request], 4, max_new_tokens=12)[0]
+    assert [r.tokens.tolist() for g in twice for r in g] == [r.tokens.tolist() for r in four]
+
+
 @pytest.mark.parametrize("temperature, top_p", [(1.0, 1.0), (0.7, 1.0), (1.0, 0.5), (0.6, 0.8)])
 def test_first_tokens_follow_the_policy(policy, temperature, top_p):
     "Shares of 4,000 first tokens against the model's own probabilities."

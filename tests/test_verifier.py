@@ -16,28 +16,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extra_nb import verifier as module
-from extra_nb.judge import check, compare, same_number, tidy
+from extra_nb.judge import compare, same_number, tidy
 from extra_nb.tasks import BENCHMARKS, arithmetic, load_problems, worked_solution
 from extra_nb.types import REASONS, InputError, Problem
 from extra_nb.verifier import Verifier, check_golds
 
 posix = pytest.mark.skipif(os.name != "posix", reason="asks the system about process ids, in POSIX's way")
 
-HOSTILE = [r"9^{9^{9^9}}", r"(10^9)!", r"\binom{10^8}{5\cdot10^7}", r"\sum_{i=1}^{10^8}\sqrt i", r"\frac{1}{" * 60 + "1" + "}" * 60, "{" * 900 + "}" * 900]
+HOSTILE = [r"9^{9^{9^9}}", r"(10^9)!", r"\binom{10^8}{5\cdot10^7}", r"\sum_{i=1}^{10^8}\sqrt i",
+           r"\frac{1}{" * 60 + "1" + "}" * 60, "{" * 900 + "}" * 900]
 STRANGE = ["5\x00", "\x00", "\ud800", "\udfff\ud800 5", "9" * 1900, "x" * 5_000_000, "€", "\\" * 999, "$" * 99, "\u202e5"]
 
 TABLE = [  # gold, content of the box, reason
-    ("7", "7", "correct"), ("7", "8", "wrong"), ("025", "25", "correct"), ("-5", "5", "wrong"), ("1200", "1,200", "correct"), ("7", "+7", "correct"),
-    ("1200", "1{,}200", "correct"), ("7", "7.0", "correct"), ("7", "7.", "correct"), ("7", "$7$", "correct"), ("18", r"\$18", "correct"),
-    (r"336^\circ", "336", "correct"), ("12", r"12\text{ cm}", "correct"), (r"\frac{1}{2}", "0.5", "correct"), ("0.5", r"\dfrac12", "correct"),
-    (r"\frac{1}{3}", "0.333", "wrong"), ("-1./3", r"-\frac{1}{3}", "correct"), ("-1./3", "-1", "wrong"), ("4.5e33", r"4.5\times 10^{33}", "correct"),
-    ("4.5e33", "4.5", "wrong"), ("1e-27", "0", "wrong"), ("2.88e-19", "1.6e-19", "wrong"), ("0.00001", r"10^{-5}", "correct"),
-    ("(1,2)", "(2,1)", "wrong"), ("(1,2)", r"\left(1, 2\right)", "correct"), (r"\{1,2\}", "2,1", "correct"), ("[1,2)", "[1,2]", "wrong"),
-    ("x^2-1", "(x-1)(x+1)", "correct"), ("x^2-1", "x^2+1", "wrong"), ("5", "x=5", "correct"), (r"\sqrt{8}", r"2\sqrt2", "correct"),
-    (r"\text{Yes}", r"\text{No}", "wrong"), (r"\text{(C)}", "(C)", "correct"), (r"(-\infty, 2]", r"(-\infty,2]", "correct"), (r"\pi", "3.14", "wrong"),
-    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}", "wrong"), ("2/3", r"\frac{1}{3} E_{1}+\frac{2}{3} E_{2}", "unparseable"),
-    ("2", r"\hbar \omega(v+1 / 2)-\frac{E_{0}^{2} e^{2}}{2 m \omega^{2}}", "unparseable"), ("np.arcsin(10/13)", "np.arcsin(10/13)", "correct"),
-    ("np.arcsin(10/13)", "0.8776", "unparseable"), (r"x \geq 5", r"Therefore $x \ge 5$ is the solution.", "correct"), ("7", "", "no_answer"), ("7", "  ", "no_answer"),
+    ("7", "7", "correct"), ("7", "8", "wrong"), ("025", "25", "correct"), ("-5", "5", "wrong"), ("1200", "1,200", "correct"),
+    ("7", "+7", "correct"), ("1200", "1{,}200", "correct"), ("7", "7.0", "correct"), ("7", "7.", "correct"),
+    ("7", "$7$", "correct"), ("18", r"\$18", "correct"), (r"336^\circ", "336", "correct"), ("12", r"12\text{ cm}", "correct"),
+    (r"\frac{1}{2}", "0.5", "correct"), ("0.5", r"\dfrac12", "correct"), (r"\frac{1}{3}", "0.333", "wrong"),
+    ("-1./3", r"-\frac{1}{3}", "correct"), ("-1./3", "-1", "wrong"), ("4.5e33", r"4.5\times 10^{33}", "correct"),
+    ("4.5e33", "4.5", "wrong"), ("1e-27", "0", "wrong"), ("2.88e-19", "1.6e-19", "wrong"), ("0.00001", "10^{-5}", "correct"),
+    ("(1,2)", "(2,1)", "wrong"), ("(1,2)", r"\left(1, 2\right)", "correct"), (r"\{1,2\}", "2,1", "correct"),
+    ("[1,2)", "[1,2]", "wrong"), ("x^2-1", "(x-1)(x+1)", "correct"), ("x^2-1", "x^2+1", "wrong"), ("5", "x=5", "correct"),
+    (r"\sqrt{8}", r"2\sqrt2", "correct"), (r"\text{Yes}", r"\text{No}", "wrong"), (r"\text{(C)}", "(C)", "correct"),
+    (r"(-\infty, 2]", r"(-\infty,2]", "correct"), (r"\pi", "3.14", "wrong"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\3\end{pmatrix}", "wrong"),
+    ("2/3", r"\frac{1}{3} E_{1}+\frac{2}{3} E_{2}", "unparseable"),
+    ("2", r"\hbar \omega(v+1 / 2)-\frac{E_{0}^{2} e^{2}}{2 m \omega^{2}}", "unparseable"),
+    ("np.arcsin(10/13)", "np.arcsin(10/13)", "correct"), ("np.arcsin(10/13)", "0.8776", "unparseable"),
+    (r"x \geq 5", r"Therefore $x \ge 5$ is the solution.", "correct"), ("0", "4 0/0", "unparseable"),
+    ("0", r"\frac{0}{0}", "unparseable"), (r"\infty", r"\frac{1}{1-1}", "unparseable"), (r"\frac{1}{x}", "x^{-1}", "correct"),
+    ("7", "", "no_answer"), ("7", "  ", "no_answer"),
 ]
 
 
@@ -83,8 +90,9 @@ def test_integers_are_judged_as_math_verify_would(gold, answer, equal):
     assert compare(gold, answer) == ("correct" if same else "wrong")
 
 
-@given(st.floats(1e-300, 1e300), st.sampled_from(["{:e}", r"{}\times 10^{{{}}}", r"{} \cdot 10^{{ {} }}", "{}*10^{}"]), st.floats(-1e-5, 1e-5))
-def test_scientific_notation_is_compared_relatively(x, form, off):
+@given(st.floats(1e-300, 1e300), st.floats(-1e-5, 1e-5),
+       st.sampled_from(["{:e}", r"{}\times 10^{{{}}}", r"{} \cdot 10^{{ {} }}", "{}*10^{}"]))
+def test_scientific_notation_is_compared_relatively(x, off, form):
     y = x * (1 + off)
     mantissa, exponent = f"{y:.15e}".split("e")
     text = form.format(y) if form == "{:e}" else form.format(mantissa, int(exponent))
@@ -92,8 +100,14 @@ def test_scientific_notation_is_compared_relatively(x, form, off):
     assert same_number(f"{x:.15e}", text) is (abs(off) < 1e-6)
 
 
-@pytest.mark.parametrize("pair", [("1.5", "1.5"), ("x", "1"), ("1", "x"), ("", ""), ("1e5x", "1"), ("e5", "1"), ("1,00", "100"), ("٣", "3"), (".", "0"), ("1.2.3", "1")])
+@pytest.mark.parametrize("pair", [("1.5", "1.5"), ("x", "1"), ("1", "x"), ("", ""), ("1e5x", "1"), ("1,00", "100"), ("٣", "3"),
+                                  (".", "0"), ("1.2.3", "1")])
 def test_what_is_not_for_same_number(pair): assert same_number(*pair) is None
+
+
+def test_powers_of_ten_need_no_mantissa():
+    assert [same_number("10^{-27}", a) for a in ("10^{-28}", "10^{-27}", "1e-27", "-10^{-27}", "0")] == [False, True, True, False, False]
+    assert [same_number("1000", a) for a in ("10^3", "10 ^ {3}", "10^{4}", "1 10^3")] == [True, True, False, None]
 
 
 @given(st.text(max_size=40))
@@ -106,7 +120,7 @@ def test_an_exception_in_the_comparison_is_counted_and_not_scored_as_wrong(monke
     def fail(*args, **kwargs): raise ZeroDivisionError
 
     monkeypatch.setattr(math_verify, "verify", fail)
-    assert compare("x+1", "1+x") == check("x+1") == "unparseable"
+    assert compare("x+1", "1+x") == "unparseable"
 
 
 def test_results_do_not_depend_on_order_or_company(verifier):
@@ -129,7 +143,7 @@ def test_last_box_against_its_own_problem(verifier):
 # hostile input
 
 def test_hostile_answers_cost_their_own_deadline_and_nobody_elses():
-    with Verifier(timeout=1.5, workers=2) as v:
+    with Verifier(timeout=1.0, workers=2) as v:
         golds, responses = [], []
         for hostile in HOSTILE:
             golds += [r"\frac{3}{4}", "x^2-1", "10"]
@@ -169,9 +183,11 @@ def test_random_text_gets_a_verdict_and_never_harms_the_next(verifier, text):
 
 def fake_worker(monkeypatch, tmp_path, body):
     "Let workers run `body` as their `compare`."
-    code = f"import extra_nb.judge as j, os, sys, time\nMARK = {str(tmp_path / 'mark')!r}\ndef compare(gold, answer):\n{textwrap.indent(textwrap.dedent(body), '    ')}\n"
-    monkeypatch.setattr(module, "_START", "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n" + code + "j.compare = lambda g, a: 'correct'\n"
-                        "j.QUESTIONS['compare'] = compare\nj.main()")
+    lines = ["import json, sys; sys.path[:] = json.loads(sys.argv[1])", "import extra_nb.judge as judge, os",
+             f"MARK = {str(tmp_path / 'mark')!r}", "def compare(gold, answer):", textwrap.indent(textwrap.dedent(body), "    "),
+             "judge.compare = lambda gold, answer: 'correct'",  # the warm-up
+             "judge.QUESTIONS['compare'] = compare", "judge.main()"]
+    monkeypatch.setattr(module, "_START", "\n".join(lines))
 
 
 def test_an_answer_that_kills_every_worker_is_a_timeout_and_others_are_unharmed(monkeypatch, tmp_path):
@@ -283,9 +299,9 @@ SCRIPT = """
 import sys
 from extra_nb.verifier import Verifier
 verifier = Verifier(timeout=2.0)
-verifier.verify(["x"], [r"\\boxed{x+0}"])
+verifier.verify(["x"], [r"\\boxed{x+1}"])
 print(verifier._pool.alive[0].process.pid, flush=True)
-if sys.argv[1] == "busy": verifier.verify(["x"], [r"\\boxed{9^{9^{9^9}}}"] )
+if sys.argv[1] == "busy": verifier.verify(["1"], [r"\\boxed{\\sum_{i=1}^{10^8}\\sqrt i}"])
 """
 
 
@@ -296,9 +312,10 @@ def test_workers_do_not_outlive_their_parent(tmp_path, state, end):
     script.write_text(SCRIPT)
     parent = subprocess.Popen([sys.executable, str(script), state], stdout=subprocess.PIPE, text=True)
     worker = int(parent.stdout.readline())
+    time.sleep(1)  # so that a busy one is asked before its parent dies
     if end: parent.send_signal(end)
     parent.wait(60)
-    assert gone(worker, 30)  # the watchdog of a busy one ends it a second after its deadline
+    assert gone(worker, 12)  # the watchdog of a busy one ends it a second after its deadline
 
 
 @posix
@@ -312,6 +329,7 @@ def test_an_idle_worker_ends_with_its_input(monkeypatch, tmp_path):
 @posix
 def test_a_forked_child_neither_uses_nor_stops_the_workers(verifier):
     verifier.verify(["x+1"], [boxed("1+x")])
+    workers = [w.process.pid for w in verifier._pool.alive]
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -321,6 +339,7 @@ def test_a_forked_child_neither_uses_nor_stops_the_workers(verifier):
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     before = verifier.restarts
+    assert workers and all(map(alive, workers))
     assert verifier.verify(["x+2"], [boxed("2+x")])[0].correct and verifier.restarts == before
 
 
@@ -331,7 +350,7 @@ def test_the_judge_is_light():
 
 # bad input, gold answers
 
-@pytest.mark.parametrize("kwargs", [dict(timeout=0), dict(timeout=-1), dict(timeout=float("nan")), dict(timeout=float("inf")), dict(workers=0)])
+@pytest.mark.parametrize("kwargs", [{"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")}, {"timeout": float("inf")}, {"workers": 0}])
 def test_bad_settings_are_refused(kwargs):
     with pytest.raises(InputError): Verifier(**kwargs)
 
@@ -343,13 +362,14 @@ def test_lengths_must_agree(verifier):
 
 
 def test_check_golds_of_the_six_benchmarks(shared):
-    unreadable = {"minerva": [5, 27, 261, 268, 269], "olympiadbench": [34, 95]}  # each looked at: no LaTeX that math-verify knows
+    # each looked at: math-verify cannot read it or, in 138, takes gamma^2 - 1 for a pole of the gamma function
+    unreadable = {"minerva": [5, 27, 138, 261, 268, 269], "olympiadbench": [34, 95]}
     with Verifier(timeout=30, workers=2) as v:
         for name in BENCHMARKS:
             problems = load_problems(name, data_dir=shared / "data").problems
             reported = check_golds(problems, v)
             assert [(int(i.split("/")[1]), r) for i, r in reported] == [(n, "unparseable") for n in unreadable.get(name, [])]
-            assert all(r.correct for r in v.judge(problems, [boxed(p.answer) for p in problems]))  # a gold answer in the box is always right
+            assert all(r.correct for r in v.judge(problems, [boxed(p.answer) for p in problems]))  # the gold answer itself is right
 
 
 def test_scientific_golds_of_minerva(shared):
@@ -358,8 +378,8 @@ def test_scientific_golds_of_minerva(shared):
 
 
 def test_aime_and_degrees(shared):
-    answers = {p.id: p.answer for p in load_problems("aime24", data_dir=shared / "data").problems + load_problems("aime25", data_dir=shared / "data").problems}
-    zeros, degrees = [a for a in answers.values() if a.startswith("0")], [a for a in answers.values() if "circ" in a]
+    answers = [p.answer for name in ("aime24", "aime25") for p in load_problems(name, data_dir=shared / "data").problems]
+    zeros, degrees = [a for a in answers if a.startswith("0")], [a for a in answers if "circ" in a]
     assert zeros and degrees
     with Verifier(timeout=20) as v:
         assert all(r.correct for r in v.verify(zeros, [boxed(int(a)) for a in zeros]))
