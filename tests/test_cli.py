@@ -113,7 +113,7 @@ def test_options_reach_what_they_name(options, tmp_path):
     if "FILE" in options:
         rows = [{"question": f"{i}+2", "answer": str(i + 2)} for i in range(1, 9)]
         (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        options = ["--train", str(tmp_path / "sums.jsonl"), "--warm-start-steps", "0", "--train-problems", "0"]
+        options = ["--train", str(tmp_path / "sums.jsonl"), "--train-problems", "0"]
     argv = [a for a in SHORT if not (options[0] == "--preset" and a in ("--preset", "tiny"))]
     assert train_main([*argv, *options, "--out", str(tmp_path / "r"), "--heldout", "0"]) == 0
     weights = "adapter_model.safetensors" if "lora" in options else "model.safetensors"

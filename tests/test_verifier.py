@@ -391,3 +391,13 @@ def test_not_worse_than_math_verify_on_hard_pairs(shared):
     with Verifier(timeout=30, workers=2) as v: found = v.verify([r["gold"] for r in rows], [boxed(r["prediction"]) for r in rows])
     counts = Counter((r["equal"], f.correct) for r, f in zip(rows, found))
     assert counts[True, True] >= 25 and counts[False, True] <= 1  # math-verify 0.9.0 with its defaults: 25 of 30, and 1 of 30
+
+
+def test_a_large_parent_does_not_make_its_workers_look_large():
+    "Linux counts the parent's peak memory as the child's own; a worker that believes it retires after every answer."
+    code = ("import numpy; block = numpy.ones(100_000_000); from extra_nb.verifier import Verifier\n"
+            "with Verifier() as v:\n"
+            "    for i in range(4): v.verify([r'\\frac{1}{2}'], [r'\\boxed{x^%d}' % i])\n"
+            "    print(v.restarts, len({w.process.pid for w in v._pool.alive}))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["0", "1"], done.stdout + done.stderr
