@@ -131,6 +131,14 @@ def test_a_run_is_resumed_with_its_own_settings(tmp_path):
     assert json.loads((tmp_path / "r" / "config.json").read_text())["train_problems"] == 8
 
 
+def test_a_time_limit_ends_training_early_and_still_evaluates(tmp_path, capsys):
+    assert train_main([*SHORT, "--steps", "500", "--total-minutes", "0.05", "--out", str(tmp_path / "r")]) == 0
+    steps = sum(1 for _ in open(tmp_path / "r" / "metrics.jsonl"))
+    assert 1 <= steps < 500
+    assert f"training ends after step {steps} of 500" in capsys.readouterr().out
+    assert "after" in json.loads((tmp_path / "r" / "eval.json").read_text())
+
+
 def test_sigterm_finishes_the_step_and_can_be_resumed(tmp_path):
     code = "import sys; from extra_nb.cli import train_main as main; sys.exit(main())"
     argv = [*SHORT, "--steps", "400", "--out", str(tmp_path / "r"), "--checkpoint-every", "0"]
