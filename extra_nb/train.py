@@ -121,7 +121,7 @@ def micro_batches(
     groups: dict = {}
     for i, r in enumerate(rollouts): groups.setdefault(r.request.key, []).append(i)
     batches, current, contexts = [], [], {}
-    for i in sorted((i for members in groups.values() for i in members), key=lambda i: (list(groups).index(rollouts[i].request.key), size(i))):
+    for i in (i for members in groups.values() for i in sorted(members, key=size)):
         request = rollouts[i].request
         new = {**contexts, request.key: len(context_of(policy, request))}
         cost = (len(current) + 1) * max(map(size, [*current, i])) + len(new) * max(new.values())
