@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 from fastcore.basics import patch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .types import InputError, Problem, unknown_name
@@ -69,7 +70,7 @@ class Policy:
         self.template, self.instruction, self.system_prompt, self.thinking = template, instruction, system_prompt, thinking
         self.compute_dtype = compute_dtype
         self.eos_ids, self.context_length = end_tokens(model, tokenizer), context_length(model)
-        self._reference_model, self._prompts = None, {}
+        self._reference_model, self._reference_adapter, self._exchange, self._prompts = None, None, False, {}
         self.check_head()
 
     @property
@@ -242,9 +243,9 @@ def piece(
 @patch
 @contextmanager
 def reference(self: Policy):
-    "Within this context `self` computes with the reference weights."
+    "Within this context `self` computes with the reference weights, without gradients."
     if hasattr(self.model, "disable_adapter"):
-        with self.model.disable_adapter(): yield
+        with _exchanged(_adapter(self.model), self._reference_adapter) if self._exchange else self.model.disable_adapter(): yield
         return
     if self._reference_model is None: raise InputError("no reference: call keep_reference() before the first update")
     current, self.model = self.model, self._reference_model
@@ -254,9 +255,69 @@ def reference(self: Policy):
 
 @patch
 def keep_reference(self: Policy):
-    "Remember the present weights as the reference (a frozen copy, unless an adapter can be switched off)."
-    if hasattr(self.model, "disable_adapter"): return
-    self._reference_model = deepcopy(self.model).requires_grad_(False).eval()
+    "Remember the present weights as the reference: a frozen copy of the model, or of its adapter."
+    if hasattr(self.model, "disable_adapter"): self._keep_adapter({n: p.detach().clone() for n, p in _adapter(self.model).items()})
+    else: self._reference_model = deepcopy(self.model).requires_grad_(False).eval()
+
+# %% ../nbs/02a_policy.ipynb #d555e430
+def _adapter(model: nn.Module) -> dict[str, nn.Parameter]:
+    "The weights of an adapter: all that is trained, by name."
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+@patch
+def _keep_adapter(self: Policy, weights: dict[str, Tensor]): self._reference_adapter, self._exchange = weights, not _adds_nothing(weights)
+
+
+def _adds_nothing(adapter: dict[str, Tensor]) -> bool:
+    "Whether LoRA weights are those of a new adapter, whose second factor is zero. Of other kinds we cannot tell."
+    return all("lora_A" in name or ("lora_B" in name and not weight.any()) for name, weight in adapter.items())
+
+
+@contextmanager
+def _exchanged(weights: dict[str, nn.Parameter], others: dict[str, Tensor]):
+    "Put other numbers into parameters for the moment. The old ones are not copied, so they come back bit for bit."
+    present = {name: p.data for name, p in weights.items()}
+    try:
+        for name, p in weights.items(): p.data = others[name]
+        yield
+    finally:
+        for name, p in weights.items(): p.data = present[name]
+
+# %% ../nbs/02a_policy.ipynb #995a5412
+@patch
+def save_reference(
+    self: Policy,
+    folder: str | Path,  # Made if it is not there
+):
+    "Write what `keep_reference` remembered."
+    if self._reference_model is not None: self._reference_model.save_pretrained(folder)
+    elif self._reference_adapter is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        save_file({n: w.cpu().contiguous() for n, w in self._reference_adapter.items()}, Path(folder) / ADAPTER_FILE)
+    else: raise InputError("no reference: call keep_reference() before the first update")
+
+
+@patch
+def load_reference(
+    self: Policy,
+    folder: str | Path,  # Written by `save_reference`
+):
+    "Remember as the reference what was written."
+    if not Path(folder).is_dir(): raise InputError(f"no reference at {str(folder)!r}: it is what the KL penalty is measured from")
+    if hasattr(self.model, "disable_adapter"):
+        self._keep_adapter({n: w.to(self.device) for n, w in load_file(Path(folder) / ADAPTER_FILE).items()})
+        return
+    if self._reference_model is None: self.keep_reference()
+    self._reference_model.load_state_dict(_state_of(self._reference_model, folder))
+
+# %% ../nbs/02a_policy.ipynb #c3fce8e4
+ADAPTER_FILE = "adapter_weights.safetensors"
+
+
+def _state_of(model: nn.Module, folder: str | Path) -> dict[str, Tensor]:
+    "Weights from a folder in the transformers format, in the precision of `model`."
+    return type(model).from_pretrained(folder, dtype=model.get_input_embeddings().weight.dtype).state_dict()
 
 # %% ../nbs/02a_policy.ipynb #73c7843f
 def faster_dtype(
@@ -423,5 +484,4 @@ def load(
 
         set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device=str(self.device)))
         return
-    dtype = self.base.get_input_embeddings().weight.dtype
-    self.base.load_state_dict(type(self.base).from_pretrained(folder, dtype=dtype).state_dict())
+    self.base.load_state_dict(_state_of(self.base, folder))

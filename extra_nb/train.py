@@ -160,7 +160,7 @@ def warm_start(
         rollouts = [written_rollout(policy, *examples[i]) for i in chosen]
         total, n = 0.0, sum(len(r.tokens) for r in rollouts)
         for batch in micro_batches(policy, rollouts, micro_batch_tokens):
-            loss = -score(policy, [rollouts[i] for i in batch])[0].sum() / n
+            loss = -score(policy, [rollouts[i] for i in batch], share_contexts=False)[0].sum() / n  # each example has a context of its own
             loss.backward()
             total += loss.item()
         for group in optimiser.param_groups: group["lr"] = lr * min(step / max(1, steps // 10), (steps - step + 1) / steps)
@@ -197,7 +197,7 @@ class Trainer:
         self.problems = self._usable(problems)
         self.stream, self.step_count = ProblemStream(self.problems, self.config.seed), 0
         self._own_verifier, self._verifier, self.interrupted = verifier is None, verifier, False
-        self.tokens_generated, self.history = 0, []
+        self.tokens_generated, self.history, self._reference_at = 0, [], None
         self._prepare_model()
         for m in self.mechanisms: m.setup(policy, self.config)
         if self.out: self._open_run(record or {})
@@ -239,7 +239,7 @@ def _prepare_model(self: Trainer):
 @patch
 def step(
     self: Trainer,
-) -> dict:  # The metrics of the step; None when all steps are done
+) -> dict:  # The metrics of the step; it may be one more than `steps`
     "One training step: plan, sample, judge, compare, update."
     clock = _Clock()
     now = self.step_count + 1
@@ -645,6 +645,7 @@ def save_checkpoint(
     self: Trainer,
 ) -> Path:  # checkpoints/step-N
     "Write everything that the next step depends on; whole or not at all."
+    if self.config.kl_coef: self._save_reference()
     folder = self.out / "checkpoints"
     folder.mkdir(exist_ok=True)
     final, partial = folder / f"step-{self.step_count:06d}", folder / f".step-{self.step_count:06d}.part"
@@ -669,6 +670,13 @@ def resume(
     names = {m.name for m in self.mechanisms}
     if set(state["mechanisms"]) != names:
         raise InputError(f"{folder} was made with mechanisms {sorted(state['mechanisms'])}, this run has {sorted(names)}")
+    if self.config.kl_coef:
+        reference = folder.resolve().parent.parent / "reference"
+        if not reference.is_dir():
+            raise InputError(f"{str(reference)!r} is not there: the KL penalty is measured from it; "
+                             "a run without one resumes with kl_coef=0")
+        self.policy.load_reference(reference)
+        self._reference_at = reference
     self.policy.load(folder / "model")
     whole = self.optimiser.state_dict()
     self.optimiser.load_state_dict({**whole, "state": {int(i): s for i, s in state["optimiser"].items()}})
@@ -677,6 +685,18 @@ def resume(
     self.step_count, self.tokens_generated = state["step"], state["tokens_generated"]
     if self.out: self._forget_later_steps()
     return self.step_count
+
+# %% ../nbs/08_train.ipynb #9585a127
+@patch
+def _save_reference(self: Trainer):
+    "Write the policy that the KL is measured from, once in a run; whole or not at all."
+    final, partial = self.out.resolve() / "reference", self.out / ".reference.part"
+    if self._reference_at == final: return
+    shutil.rmtree(partial, ignore_errors=True)
+    self.policy.save_reference(partial)
+    shutil.rmtree(final, ignore_errors=True)  # left by another run in the same place
+    os.replace(partial, final)
+    self._reference_at = final
 
 # %% ../nbs/08_train.ipynb #beb9f897
 def last_checkpoint(

@@ -9,117 +9,27 @@ from __future__ import annotations
 __all__ = ['Verifier', 'check_golds']
 
 # %% ../nbs/02_verifier.ipynb #f020b167
-import json
+import asyncio
+import logging
 import os
-import queue
-import subprocess
-import sys
 import threading
-import weakref
-from concurrent.futures import ThreadPoolExecutor
 
-from .judge import same_number, tidy
-from .tasks import last_boxed
-from .types import REASONS, InputError, Problem, Verdict
+from fastcore.basics import patch
 
-# %% ../nbs/02_verifier.ipynb #0641b490
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from extra_nb.judge import main; main()"
-STARTUP = 120.0  # seconds that a worker may take to import; no pair's deadline runs meanwhile
+from .answers import FALLBACKS, extract
+from .judge import at_once
+from .types import REASONS, InputError, Problem, Verdict, unknown_name
+from .worker import Pool
 
-
-def _pump(lines, replies: queue.SimpleQueue) -> None:
-    "Move replies from a pipe to a queue; None marks the end."
-    with lines:
-        for line in lines: replies.put(json.loads(line))
-    replies.put(None)
-
-# %% ../nbs/02_verifier.ipynb #6bd5a419
-class _Worker:
-    "A child process that judges one question at a time."
-
-    def __init__(self):
-        self.fresh, self.replies = True, queue.SimpleQueue()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps([str(p) for p in sys.path])], env={**os.environ, "PYTHONHASHSEED": "0"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="ascii")
-        threading.Thread(target=_pump, args=(self.process.stdout, self.replies), daemon=True).start()
-        ready = self._reply(STARTUP)
-        if ready != "ready":
-            self.stop()
-            raise RuntimeError(f"the verifier's worker did not start: {ready or 'it ended at once'}; "
-                               f"try: {sys.executable} -c 'from extra_nb.judge import main; main()'")
-
-    def _reply(self, seconds: float) -> str | None:
-        try: return self.replies.get(timeout=seconds)
-        except queue.Empty: return "timeout"
-        except BaseException:
-            self.stop()
-            raise
-
-    def ask(self, question: tuple[str, str, str], seconds: float) -> str | None:
-        'The reply; "timeout" if there was none in time, None if the worker died. In both cases it is gone afterwards.'
-        self.fresh = False
-        try:
-            self.process.stdin.write(json.dumps([*question, seconds]) + "\n")
-            self.process.stdin.flush()
-            reply = self._reply(seconds)
-        except OSError: reply = None  # the pipe is broken: it had died before
-        if reply in (None, "timeout"): self.stop()
-        return reply
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        try: self.process.stdin.close()
-        except OSError: pass  # something was left in the buffer, and nobody to read it
-
-# %% ../nbs/02_verifier.ipynb #159b3815
-def _stop_all(workers: list[_Worker]) -> None:
-    "Stop what is left. In a forked child this does nothing: `Popen` only kills processes of its own."
-    while workers: workers.pop().stop()
+# %% ../nbs/02_verifier.ipynb #bcc74aa5
+JUDGE = "extra_nb.worker:judge_functions"  # what workers are asked
+LOGGED = 3  # timeouts of one call that are written out; the others are counted
+log = logging.getLogger("extra_nb.verifier")
 
 
-class _Pool:
-    "Asks workers, and replaces those that hang or die."
-
-    def __init__(self, size: int, seconds: float):
-        self.seconds, self.lost, self.alive, self.owner = seconds, 0, [], os.getpid()
-        self.lock, self.places = threading.Lock(), queue.LifoQueue()
-        for _ in range(size): self.places.put(None)
-        weakref.finalize(self, _stop_all, self.alive)  # when forgotten, and at exit
-
-    def _start(self) -> _Worker:
-        worker = _Worker()
-        with self.lock: self.alive[:] = [w for w in self.alive if w.process.poll() is None] + [worker]
-        return worker
-
-    def ask(self, question: tuple[str, str, str]) -> str:
-        "The reply of a worker, which is a reason."
-        if os.getpid() != self.owner: raise RuntimeError("this Verifier belongs to another process: make one in each process")
-        worker = self.places.get()
-        try:
-            while True:
-                if worker is None or worker.process.poll() is not None: worker = self._start()
-                fresh, reply = worker.fresh, worker.ask(question, self.seconds)
-                if reply in (None, "timeout"):
-                    with self.lock: self.lost += 1
-                if reply is not None or fresh: break
-        finally: self.places.put(worker)
-        if (reply or "").startswith("error"): raise InputError(f"a {question[0]} question cannot be answered: {reply}")
-        return reply or "timeout"
-
-# %% ../nbs/02_verifier.ipynb #2e05eb24
-MAX_CHARS = 2_000  # a longer answer is unparseable without being tried
-
-
-def _at_once(kind: str, gold: str, answer: str | None) -> str | None:
-    "The reason, if it can be told without a worker."
-    if answer is None or not answer.strip(): return "no_answer"
-    if max(len(gold), len(answer)) > MAX_CHARS or not tidy(gold): return "unparseable"
-    if kind == "score": return None
-    if kind == "compare" and tidy(gold) == tidy(answer): return "correct"
-    same = same_number(tidy(gold), tidy(answer))
-    return None if same is None else "correct" if same else "wrong"
+def _cores() -> int:
+    "Cores that this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 # %% ../nbs/02_verifier.ipynb #bbef3c37
 class Verifier:
@@ -128,21 +38,30 @@ class Verifier:
     def __init__(
         self,
         timeout: float = 5.0,  # Seconds that judging one pair may take
-        workers: int = 1,  # Child processes at most
+        workers: int | None = None,  # Worker processes at most; None: one for each core, but no more than 4
+        fallbacks: tuple[str, ...] = (),  # Other marks of an answer than a box: names in `FALLBACKS`; none in training
     ):
+        workers = min(4, _cores()) if workers is None else workers
         if not 0 < timeout < 1e6: raise InputError(f"timeout={timeout!r}: a positive number of seconds is needed")
         if workers < 1: raise InputError(f"workers={workers!r}: at least 1 is needed")
-        self.timeout, self.workers, self._pool = timeout, workers, _Pool(workers, timeout)
+        for name in fallbacks:
+            if name not in FALLBACKS: raise unknown_name("fallback", name, FALLBACKS)
+        self.timeout, self.workers, self.fallbacks = timeout, workers, tuple(fallbacks)
         self.counts = dict.fromkeys(REASONS, 0)  # reason -> verdicts so far
+        self._pool, self._lock = Pool(JUDGE, workers, timeout), threading.Lock()
 
     @property
     def restarts(self) -> int:
-        "Workers that had to be killed, or died, so far."
+        "Processes that were killed over a question, or died of one, so far."
         return self._pool.lost
 
     def verify(self, golds: list[str], responses: list[str]) -> list[Verdict]:
-        "Judge the last box of each response against the gold answer at the same place."
+        "Judge the answer of each response against the gold answer at the same place."
         return self._verdicts([("compare", gold) for gold in golds], responses)
+
+    async def averify(self, golds: list[str], responses: list[str]) -> list[Verdict]:
+        "The same for asyncio: other tasks go on meanwhile."
+        return await asyncio.to_thread(self.verify, golds, responses)
 
     def judge(self, problems: list[Problem], responses: list[str]) -> list[Verdict]:
         "Judge each response against its problem, with the problem's own scorer if it comes from reasoning-gym."
@@ -151,28 +70,41 @@ class Verifier:
 
     def close(self) -> None:
         "Stop the workers; they start again if another pair is to be judged."
-        _stop_all(self._pool.alive)
+        self._pool.close()
 
     def __enter__(self): return self
 
     def __exit__(self, *exc): self.close()
 
-    def _verdicts(self, asked: list[tuple[str, str]], responses: list[str]) -> list[Verdict]:
-        if len(asked) != len(responses):
-            raise InputError(f"{len(asked)} gold answers and {len(responses)} responses: one for each is needed")
-        questions = [(*a, last_boxed(response)) for a, response in zip(asked, responses)]
-        reasons = self._reasons(questions)
-        with self._pool.lock:
-            for reason in reasons: self.counts[reason] += 1
-        return [Verdict(reason == "correct", reason, answer) for reason, (_, _, answer) in zip(reasons, questions)]
+    def __reduce__(self): return type(self), (self.timeout, self.workers, self.fallbacks)
 
-    def _reasons(self, questions) -> list[str]:
-        known = {q: _at_once(*q) for q in questions}
-        hard = [q for q, reason in known.items() if reason is None]
-        if min(self.workers, len(hard)) > 1:
-            with ThreadPoolExecutor(self.workers) as threads: known.update(zip(hard, threads.map(self._pool.ask, hard)))
-        else: known.update((q, self._pool.ask(q)) for q in hard)
-        return [known[q] for q in questions]
+# %% ../nbs/02_verifier.ipynb #96a0ff65
+@patch
+def _verdicts(self: Verifier, asked: list[tuple[str, str]], responses: list[str]) -> list[Verdict]:
+    if len(asked) != len(responses):
+        raise InputError(f"{len(asked)} gold answers and {len(responses)} responses: one for each is needed")
+    questions = [(*a, extract(response, self.fallbacks)) for a, response in zip(asked, responses)]
+    reasons = self._reasons(questions)
+    with self._lock:
+        for reason in reasons: self.counts[reason] += 1
+    return [Verdict(reason == "correct", reason, answer) for reason, (_, _, answer) in zip(reasons, questions)]
+
+
+@patch
+def _reasons(self: Verifier, questions: list[tuple[str, str, str | None]]) -> list[str]:
+    known = {q: at_once(*q) for q in dict.fromkeys(questions)}
+    hard = [q for q, reason in known.items() if reason is None]
+    known.update((q, reply or "timeout") for q, reply in zip(hard, self._pool.ask_all(hard)))
+    for kind, reply in ((q[0], known[q]) for q in hard):
+        if reply.startswith("error"): raise InputError(f"a {kind} question cannot be answered: {reply}")
+    _warn([q for q in hard if known[q] == "timeout"], self.timeout)
+    return [known[q] for q in questions]
+
+
+def _warn(late: list[tuple[str, str, str]], seconds: float) -> None:
+    for _, gold, answer in late[:LOGGED]:
+        log.warning("no verdict within %g seconds on gold %.80r, answer %.80r", seconds, gold, answer)
+    if len(late) > LOGGED: log.warning("no verdict on %d other pairs of the same call", len(late) - LOGGED)
 
 # %% ../nbs/02_verifier.ipynb #533bc346
 def check_golds(

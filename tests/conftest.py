@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -20,3 +21,17 @@ def shared() -> Path:
     path = ROOT.parent / "shared"
     if not path.is_dir(): pytest.skip("needs the data folder `shared` beside the checkout; it is not there")
     return path
+
+
+@pytest.fixture(scope="session")
+def stored():
+    "A function: what is left of a state after a checkpoint's JSON and safetensors; any other kind of value raises."
+    from safetensors.torch import load, save
+
+    from extra_nb.train import pack, unpack
+
+    def there_and_back(state):
+        packed, tensors = pack(state)
+        return unpack(json.loads(json.dumps(packed)), load(save(tensors)))
+
+    return there_and_back

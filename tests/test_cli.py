@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from extra_nb.cli import PRESETS, EvalConfig, RunConfig, eval_main, preset, report_main, train_main, train_settings
+from extra_nb import evaluate
+from extra_nb.cli import PRESETS, EvalConfig, RunConfig, eval_main, preset, progress_lines, report_main, train_main, train_settings
 from extra_nb.tasks import BENCHMARKS
 from extra_nb.types import InputError
 
@@ -131,6 +132,17 @@ def test_a_run_is_resumed_with_its_own_settings(tmp_path):
     assert json.loads((tmp_path / "r" / "config.json").read_text())["train_problems"] == 8
 
 
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_the_kl_of_a_resumed_run_is_measured_from_after_the_warm_start(adapter, tmp_path):
+    argv = [*SHORT, "--heldout", "0", "--kl-coef", "0.1", "--adapter", adapter]
+    assert train_main([*argv, "--steps", "3", "--out", str(tmp_path / "whole")]) == 0
+    assert train_main([*argv, "--out", str(tmp_path / "part")]) == 0
+    assert train_main(["--resume", str(tmp_path / "part"), "--steps", "3"]) == 0
+    logs = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("whole", "part")]
+    for whole, part in zip(*logs, strict=True): assert (whole["loss/kl"], whole["loss/policy"]) == (part["loss/kl"], part["loss/policy"])
+    assert logs[0][2]["loss/kl"] > 0
+
+
 def test_a_time_limit_ends_training_early_and_still_evaluates(tmp_path, capsys):
     assert train_main([*SHORT, "--steps", "500", "--total-minutes", "0.05", "--out", str(tmp_path / "r")]) == 0
     steps = sum(1 for _ in open(tmp_path / "r" / "metrics.jsonl"))
@@ -195,6 +207,32 @@ def test_mistakes_in_evaluation(argv, words, capsys, tmp_path, monkeypatch):
     assert eval_main(["--model", "tiny", *argv]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and words in error, error
+
+
+def test_commands_take_the_next_free_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("eval-1", "eval-3"): (tmp_path / "runs" / name).mkdir(parents=True)
+    argv = ["--model", "tiny", "--problems", "arithmetic:2-3", "--limit", "2", "--samples", "1", "--k", "1", "--max-new-tokens", "4"]
+    assert [eval_main(argv), eval_main(argv)] == [0, 0]
+    assert {p.parent.name for p in (tmp_path / "runs").glob("*/eval.json")} == {"eval-2", "eval-4"}
+    assert train_main([*SHORT, "--steps", "0", "--heldout", "0"]) == 0
+    assert (tmp_path / "runs" / "tiny-1" / "config.json").exists()
+
+
+@pytest.mark.parametrize("sizes, said", [([8], 0), ([4, 8], 1), ([1, 2, 3, 4, 5, 6, 7, 8], 7), ([*range(1, 1001)], 9), ([300, 600, 900, 1000], 3)])
+def test_long_evaluations_say_how_far_they_are_but_at_most_a_tenth_at_a_time(sizes, said):
+    lines = []
+    progress = progress_lines(lines.append)
+    for done in sizes: progress(done, sizes[-1])
+    assert len(lines) == said and all(f"of {sizes[-1]} problems" in line for line in lines)
+
+
+def test_evaluation_before_and_after_training_keeps_to_max_rows(tmp_path, capsys, monkeypatch):
+    rows, real = [], evaluate.sample
+    monkeypatch.setattr(evaluate, "sample", lambda policy, requests, n, **kwargs: rows.append(len(requests) * n) or real(policy, requests, n, **kwargs))
+    assert train_main([*SHORT, "--max-rows", "32", "--out", str(tmp_path / "r")]) == 0
+    assert rows == [32, 32, 32, 32]  # 4 problems x 16 responses, before and after
+    assert capsys.readouterr().out.count("2 of 4 problems") == 2
 
 
 def test_reports_of_what_is_no_run(capsys, tmp_path):

@@ -1,5 +1,4 @@
 "Embedders, novelty scores, and the mechanism that pays for them."
-import json
 from collections import Counter
 from types import SimpleNamespace
 
@@ -7,8 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, save
-from torch import Tensor, tensor
+from torch import tensor
 from torch.testing import assert_close
 
 from extra_nb.embedders import LineEmbedder, NgramEmbedder, embed, load_embedder
@@ -36,27 +34,6 @@ def bonus(G=2, **kwargs):
 
 def paid(b, step, groups):
     return b.advantage(step, groups, torch.zeros(len(groups), len(groups[0].rollouts)))
-
-
-def stored(state):
-    "What is left of a state after JSON and safetensors: any other kind of value raises."
-    tensors = {}
-
-    def out(x):
-        if isinstance(x, Tensor):
-            tensors[str(len(tensors))] = x.contiguous()
-            return {"tensor": str(len(tensors) - 1)}
-        if isinstance(x, dict): return {k: out(v) for k, v in x.items()}
-        return [out(v) for v in x] if isinstance(x, list) else x
-
-    text = json.dumps(out(state))
-    read = load(save(tensors))
-
-    def back(x):
-        if isinstance(x, dict): return read[x["tensor"]] if set(x) == {"tensor"} else {k: back(v) for k, v in x.items()}
-        return [back(v) for v in x] if isinstance(x, list) else x
-
-    return back(json.loads(text))
 
 
 # ---- the score
@@ -127,7 +104,7 @@ def test_another_embedder_is_noticed():
 
 @given(st.lists(st.tuples(st.sampled_from("pqr"), st.integers(1, 4)), max_size=15), st.integers(1, 6), st.integers(0, 6))
 @settings(deadline=None)
-def test_memory_is_a_ring_buffer_per_problem(history, capacity, min_history):
+def test_memory_is_a_ring_buffer_per_problem(stored, history, capacity, min_history):
     if min_history > capacity: return
     memory, plain, rng = NoveltyMemory(capacity, min_history), {"p": [], "q": [], "r": []}, torch.Generator().manual_seed(0)
     for problem, n in history:
@@ -195,7 +172,7 @@ def test_scales_are_finite_where_nothing_is_novel():
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12), st.integers(1, 4))
 @settings(deadline=None)
-def test_ngram_novelty_is_its_definition(seen, new, n):
+def test_ngram_novelty_is_its_definition(stored, seen, new, n):
     memory = NgramMemory(n)
     memory.update("p", [seen, seen, new], tensor([True, True, False]))
     old, mine = ([tuple(t[i : i + n]) for i in range(len(t) - n + 1)] for t in (seen, new))
@@ -313,7 +290,7 @@ def test_whole_trajectory_counts_but_only_its_tail():
     assert read == ["bXcdef", "abXc"]
 
 
-def test_each_response_is_embedded_once_and_memories_change_only_at_the_end():
+def test_each_response_is_embedded_once_and_memories_change_only_at_the_end(stored):
     read = []
 
     def spy(texts):
@@ -394,7 +371,7 @@ def test_metrics_by_hand():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_resuming_changes_nothing(kind):
+def test_resuming_changes_nothing(stored, kind):
     rng = torch.Generator().manual_seed(1)
 
     def step_groups():

@@ -1,12 +1,10 @@
 "Hard problems, their prefixes, the queue, and the groups that come of them."
-import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, save
 from torch import Tensor, tensor
 from torch.testing import assert_close
 
@@ -42,27 +40,6 @@ def texts(archive): return ["".join(map(chr, p.ids.tolist())) for p in archive.p
 
 
 def queued(r): return [(request.problem.id, "".join(map(chr, request.prefix_ids))) for _, request in r.queue]
-
-
-def stored(state):
-    "What is left of a state after JSON and safetensors."
-    tensors = {}
-
-    def out(x):
-        if isinstance(x, Tensor):
-            tensors[str(len(tensors))] = x.contiguous()
-            return {"tensor": str(len(tensors) - 1)}
-        if isinstance(x, dict): return {k: out(v) for k, v in x.items()}
-        return [out(v) for v in x] if isinstance(x, list) else x
-
-    text = json.dumps(out(state))
-    read = load(save(tensors))
-
-    def back(x):
-        if isinstance(x, dict): return read[x["tensor"]] if set(x) == {"tensor"} else {k: back(v) for k, v in x.items()}
-        return [back(v) for v in x] if isinstance(x, list) else x
-
-    return back(json.loads(text))
 
 
 # ---- hard, surest
@@ -214,7 +191,7 @@ def test_regeneration_starts_after_start_step():
     assert [q.problem.id for q in r.plan(4, 8)] == ["p3"]
 
 
-def test_a_full_queue_waits_for_start_step_too():
+def test_a_full_queue_waits_for_start_step_too(stored):
     "As after a resume with a later start."
     early, late = regen(), regen(start_step=5)
     early.step_end(1, [hard_problem(0)])
@@ -291,7 +268,7 @@ def test_prefixes_of_a_step_are_embedded_together_as_text():
 
 # ---- resuming
 
-def test_resuming_changes_nothing():
+def test_resuming_changes_nothing(stored):
     rng = torch.Generator().manual_seed(0)
 
     def draw(request):

@@ -172,6 +172,68 @@ def test_resumed_equals_uninterrupted(tmp_path, mechanisms, adapter):
     assert [{k: v for k, v in m.items() if not k.startswith("time/")} for m in again] == [{k: v for k, v in m.items() if not k.startswith("time/")} for m in log]
 
 
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_a_resumed_process_measures_the_kl_from_where_the_run_began(tmp_path, adapter, warm):
+    "The new process builds its policy without the warm start, and from another seed: all of it must come from the run."
+    settings = {"kl_coef": 0.1, "lr": 3e-3, "verifier": EVEN}
+
+    def fresh(seed=0): return tiny_policy(seed) if adapter == "none" else load_policy("tiny", adapter=adapter, lora_rank=8, seed=seed)
+
+    def start(): return started(adapter=adapter) if warm else fresh()
+
+    whole, log = run(tmp_path / "a", 4, [], policy=start(), **settings)
+    t = trainer(start(), out=tmp_path / "b", steps=4, **settings)
+    t.step(), t.step()
+    t.save_checkpoint()
+    t.close()
+    other = fresh() if adapter == "lora" else fresh(seed=3)  # an adapter's base model comes from its name, not from the run
+    resumed, again = run(tmp_path / "b", 4, [], resume=True, policy=other, **settings)
+    assert_close(resumed, whole, atol=0, rtol=0)
+    assert [m["loss/kl"] for m in again] == [m["loss/kl"] for m in log]
+    assert abs(log[0]["loss/kl"]) < 1e-6 < log[-1]["loss/kl"]
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_the_reference_is_written_once_and_whole(tmp_path, monkeypatch, adapter):
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "of_another_run").touch()
+    t, written = trainer(started(adapter=adapter), out=tmp_path, kl_coef=0.1, steps=3, verifier=EVEN), []
+    real = t.policy.save_reference
+    monkeypatch.setattr(t.policy, "save_reference", lambda folder: written.append(folder) or real(folder), raising=False)
+    for _ in range(3):
+        t.step()
+        t.save_checkpoint()
+    t.close()
+    assert len(written) == 1 and not (tmp_path / ".reference.part").exists()
+    assert not (tmp_path / "reference" / "of_another_run").exists() and list((tmp_path / "reference").glob("*.safetensors"))
+    assert not any(p.suffix in (".pt", ".bin", ".pkl") for p in (tmp_path / "reference").iterdir())
+    # whoever goes on from here elsewhere takes the reference along
+    u = trainer(started(adapter=adapter), out=tmp_path / "else", kl_coef=0.1, steps=4, verifier=EVEN)
+    u.resume(tmp_path / "checkpoints" / "step-000002")
+    u.save_checkpoint()
+    u.close()
+    names = [sorted(p.name for p in (folder / "reference").iterdir()) for folder in (tmp_path, tmp_path / "else")]
+    assert names[0] == names[1]
+    for p in (tmp_path / "reference").glob("*.safetensors"): assert p.read_bytes() == (tmp_path / "else" / "reference" / p.name).read_bytes()
+
+
+def test_without_a_kl_there_is_no_reference_and_none_can_be_resumed(tmp_path):
+    run(tmp_path, 1, [])
+    assert not (tmp_path / "reference").exists()
+    with pytest.raises(InputError, match="reference' is not there") as e: trainer(out=tmp_path, kl_coef=0.1, steps=2).resume()
+    assert "kl_coef=0" in str(e.value) and "\n" not in str(e.value)
+    run(tmp_path, 2, [], resume=True)
+
+
+def test_a_reference_that_cannot_be_written_leaves_no_checkpoint_without_one(tmp_path, monkeypatch):
+    t = trainer(out=tmp_path, kl_coef=0.1, verifier=EVEN)
+    t.step()
+    monkeypatch.setattr(t.policy, "save_reference", lambda folder: (_ for _ in ()).throw(OSError("no space left on device")), raising=False)
+    with pytest.raises(OSError): t.save_checkpoint()
+    assert not (tmp_path / "checkpoints").exists() and not (tmp_path / "reference").exists()
+
+
 def test_resume_forgets_lines_after_the_checkpoint(tmp_path):
     t = trainer(out=tmp_path, steps=4)
     t.step()
