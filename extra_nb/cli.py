@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['STEP_BY_STEP', 'SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings', 'build_mechanisms',
-           'generated', 'build_policy', 'read_problems', 'train_and_heldout', 'train', 'EvalConfig', 'eval_settings',
-           'evaluate_model', 'train_main', 'eval_main', 'report_main', 'bench_main']
+__all__ = ['STEP_BY_STEP', 'SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings', 'own_rewards',
+           'build_mechanisms', 'generated', 'build_policy', 'read_problems', 'train_and_heldout', 'train', 'EvalConfig',
+           'eval_settings', 'evaluate_model', 'train_main', 'eval_main', 'report_main', 'bench_main']
 
 # %% ../nbs/11_cli.ipynb #f020b167
 import argparse
@@ -26,12 +26,14 @@ import torch
 from fastcore.docments import docments
 
 from .bench import VerifierBench, bench_verifier
+from .answers import FALLBACKS
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
 from .novelty import NoveltyBonus
 from .policy import Policy, load_policy
 from .regeneration import PrefixRegeneration
 from .report import compare_runs, markdown_table, write_report
+from .rewards import CustomReward, load_reward
 from .tasks import BENCHMARKS, load_problems, split_heldout, worked_solution
 from .train import RunStopped, TrainConfig, Trainer, last_checkpoint, warm_start, write_whole
 from .types import InputError, Problem, unknown_name
@@ -80,6 +82,7 @@ class RunConfig(TrainConfig):
     prefix_min_tokens: int = 32  # Regeneration: cuts closer than this to the last one are merged into it (release: 32)
     prefix_max_cuts: int = 15  # Regeneration: prefixes per response, at most (release: 15)
     cut_at: str = "line"  # Regeneration: where responses are cut: "line", "sentence" or "entropy" peaks
+    rewards: str = ""  # Reward functions of your own beside the verifier's: FILE.py:FUNCTION, or FILE.py:FUNCTION*WEIGHT, separated by commas
     heldout: int = 0  # Problems held out from training for evaluation before and after
     benchmarks: str = ""  # Evaluation sets before and after training, separated by commas: math500, amc23, minerva, ...
     eval_samples: int = 16  # Responses per evaluated problem
@@ -87,8 +90,8 @@ class RunConfig(TrainConfig):
     eval_temperature: float = 1.0  # Sampling temperature of the evaluation; 0: greedy
     eval_top_p: float = 1.0  # Nucleus of the evaluation, in (0, 1]
     eval_max_new_tokens: int = 0  # Limit on new tokens in the evaluation; 0: as in training
-    verifier_timeout: float = 5.0  # Seconds that one response may take to judge
-    verifier_workers: int = 1  # Processes that judge
+    verifier_timeout: float = 2.0  # Seconds that one response may take to judge
+    verifier_workers: int = 0  # Processes that judge, at most; 0: one for each core, but no more than 4
     total_minutes: float = 0.0  # Wall time of the whole command in minutes: training ends early enough for the rest; 0: no limit
     report: bool = True  # Write figures and report.html at the end; extra-report does it later otherwise
 
@@ -247,6 +250,22 @@ def train_settings(
     parse_ks(config.eval_k, config.eval_samples)
     return config, args
 
+# %% ../nbs/11_cli.ipynb #f209b45e
+def own_rewards(
+    text: str,  # FILE.py:FUNCTION[*WEIGHT], separated by commas
+    config: RunConfig,
+) -> CustomReward:
+    "Reward functions out of files, each under the name of its function."
+    functions, weights = {}, {}
+    for item in (t.strip() for t in text.split(",")):
+        where, _, weight = item.partition("*")
+        name = where.rpartition(":")[2]
+        if name in functions: raise InputError(f"reward {item!r}: there are two functions called {name!r}")
+        functions[name] = load_reward(where)
+        try: weights[name] = float(weight or 1)
+        except ValueError: raise InputError(f"reward {item!r}: {weight!r} is not a number") from None
+    return CustomReward(functions, weights, timeout=config.verifier_timeout, workers=config.verifier_workers or None)
+
 # %% ../nbs/11_cli.ipynb #ebabf751
 def build_mechanisms(
     config: RunConfig,
@@ -262,6 +281,7 @@ def build_mechanisms(
         made.append(PrefixRegeneration(tau=config.tau, per_step=config.regen_per_step, start_step=config.regen_start, queue_size=config.regen_queue,
                                        archive_size=config.regen_archive, min_gap=config.prefix_min_tokens, max_cuts=config.prefix_max_cuts,
                                        hard=config.regen_hard, embedder=embedder, cut_at=config.cut_at, select=config.regen_select))
+    if config.rewards: made.append(own_rewards(config.rewards, config))
     return made
 
 
@@ -428,7 +448,7 @@ def train(
     say(f"run directory: {out}")
     problems, sets = train_and_heldout(config, say)
     results = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
-    with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers) as verifier:
+    with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None) as verifier:
         _wake(verifier)
         policy, mechanisms = build_policy(config), build_mechanisms(config)
         say(f"policy {policy.name} ({policy.compute_dtype} compute on {policy.device}), {len(problems)} training problems from {config.train}, "
@@ -510,8 +530,9 @@ class EvalConfig:
     compute: str = "auto"  # "fp32", "bf16", or "auto": whichever is faster here
     weights: str = "fp32"  # Precision of the weights: "fp32" or "bf16"
     device: str = "auto"  # "cpu", "cuda", or "auto"
-    verifier_timeout: float = 5.0  # Seconds that one response may take to judge
-    verifier_workers: int = 1  # Processes that judge
+    fallbacks: str = ""  # Other marks of an answer than a box, separated by commas, as a benchmark's convention needs them: hash, phrase, last
+    verifier_timeout: float = 2.0  # Seconds that one response may take to judge
+    verifier_workers: int = 0  # Processes that judge, at most; 0: one for each core, but no more than 4
 
 # %% ../nbs/11_cli.ipynb #1cc0c704
 def eval_settings(
@@ -543,7 +564,8 @@ def evaluate_model(
     sets = {name: read_problems(name, config, say, config.limit or None, config.seed) for name in names}
     same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
     policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks))
-    with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers) as verifier:
+    fallbacks = tuple(parse_names(config.fallbacks, "fallback", FALLBACKS))
+    with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None, fallbacks=fallbacks) as verifier:
         for name, problems in sets.items():
             say(f"{name}: {len(problems)} problems x {config.samples} responses ...")
             problems = _readable(problems, verifier, RunConfig(train=name), say)

@@ -37,7 +37,7 @@ class Verifier:
 
     def __init__(
         self,
-        timeout: float = 5.0,  # Seconds that judging one pair may take
+        timeout: float = 2.0,  # Seconds that judging one pair may take
         workers: int | None = None,  # Worker processes at most; None: one for each core, but no more than 4
         fallbacks: tuple[str, ...] = (),  # Other marks of an answer than a box: names in `FALLBACKS`; none in training
     ):

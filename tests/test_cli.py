@@ -288,3 +288,23 @@ def test_the_six_benchmarks_load_and_every_gold_is_read_or_reported(name, shared
     assert len(found.problems) + len(found.skipped) == rows
     with Verifier() as v: bad = check_golds(found.problems, v)
     assert len(bad) <= 0.03 * rows, bad
+
+
+def test_rewards_of_ones_own_are_added(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("def brevity(problem, response): return 1 / (1 + len(response))\n\n\ndef broken(problem, response): raise ValueError\n")
+    rewards = f"{tmp_path / 'mine.py'}:brevity*0.5,{tmp_path / 'mine.py'}:broken"
+    assert train_main(["--preset", "tiny", "--steps", "1", "--warm-start-steps", "1", "--heldout", "0", "--no-report", "--rewards", rewards,
+                       "--out", str(tmp_path / "run")]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    assert 0 < metrics["reward/brevity"] < 0.5 and metrics["reward/brevity_failed"] == 0
+    assert metrics["reward/broken"] == 0 and metrics["reward/broken_failed"] == 16
+
+
+@pytest.mark.parametrize("rewards, message", [("nowhere.py:f", "nowhere.py"), ("{0}:brevitty", "brevity"), ("{0}:brevity*x", "'x'"), ("brevity", "FILE"),
+                                              ("{0}:brevity,{0}:brevity", "two functions")])
+def test_rewards_that_cannot_be_used_are_refused(tmp_path, capsys, rewards, message):
+    (tmp_path / "mine.py").write_text("def brevity(problem, response): return 1.0\n")
+    text = rewards.format(tmp_path / "mine.py")
+    assert train_main(["--preset", "tiny", "--rewards", text, "--out", str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and (message in err or message == "FILE")

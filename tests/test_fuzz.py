@@ -14,7 +14,7 @@ from extra_nb.judge import at_once
 from extra_nb.types import REASONS
 from extra_nb.verifier import Verifier
 
-PAIRS = int(os.environ.get("EXTRA_NB_FUZZ", "1000"))
+PAIRS = int(os.environ.get("EXTRA_NB_FUZZ", "600"))
 BATCH = 200  # pairs of one call
 TIMEOUT, WORKERS = 3.0, 2
 CANARY = "canary_of_the_fuzzer"  # a file in the current directory, should anything in an answer be executed
@@ -34,13 +34,14 @@ atoms = st.one_of(numbers, numbers, letters)
 
 # formulas: anything, what makes sense, and what takes for ever
 
-ONE = [r"\sqrt{{{}}}", r"\sqrt[3]{{{}}}", "({})", r"\left({}\right)", "{}!", "({})!", r"|{}|", r"\sin {}", r"\ln({})", r"\boxed{{{}}}", "{}^2",
-       r"\text{{{}}}", "{{{}}}", r"{}\%", r"{}^\circ", r"{}\text{{ cm}}", r"\${}", "-{}", r"\mathbf{{{}}}", r"\lfloor {} \rfloor"]
+ONE = [r"\sqrt{{{}}}", r"\sqrt[3]{{{}}}", "({})", r"\left({}\right)", "{}!", "({})!", r"|{}|", r"\sin {}", r"\ln({})", r"\boxed{{{}}}",
+       "{}^2", r"\text{{{}}}", "{{{}}}", r"{}\%", r"{}^\circ", r"{}\text{{ cm}}", r"\${}", "-{}", r"\mathbf{{{}}}", r"\lfloor {} \rfloor"]
 TWO = [r"\frac{{{}}}{{{}}}", r"\dfrac{{{}}}{{{}}}", "{}+{}", "{}-{}", "{}*{}", r"{}\cdot {}", "{}/{}", "{}^{{{}}}", "{}_{{{}}}", "{}={}",
        r"{} \leq {}", r"\binom{{{}}}{{{}}}", "({}, {})", "[{}, {})", "{}, {}", r"\{{{}, {}\}}", r"{} \cup {}", r"{}\text{{ or }}{}",
        "{}:{}", r"\log_{{{}}} {}", r"{} \pm {}", r"{}\sqrt{{{}}}", r"{} \in {}", "{}{}", r"{} \setminus {}", r"\frac{}{}"]
 THREE = [r"\sum_{{k={}}}^{{{}}} {}", r"\prod_{{k={}}}^{{{}}} {}", r"\int_{{{}}}^{{{}}} {} dx", r"{} < {} \leq {}", "({}, {}, {})",
-         r"\begin{{pmatrix}} {} & {} \\ {} & 0 \end{{pmatrix}}", r"\begin{{cases}} {} \\ {} \\ {} \end{{cases}}", r"\lim_{{x \to {}}} {} {}"]
+         r"\begin{{pmatrix}} {} & {} \\ {} & 0 \end{{pmatrix}}", r"\begin{{cases}} {} \\ {} \\ {} \end{{cases}}",
+         r"\lim_{{x \to {}}} {} {}"]
 SENSIBLE = [[r"\sqrt{{{}}}", "({})!", r"\sin({})", r"\ln({})", "({})^2", "-({})", r"\left|{}\right|"],
             [r"\frac{{{}}}{{{}}}", "({})+({})", "({})-({})", r"({}) \cdot ({})", "({})^{{{}}}", r"\binom{{{}}}{{{}}}", r"\log_{{{}}}({})"],
             [r"\sum_{{k={}}}^{{{}}} ({})", r"\int_{{{}}}^{{{}}} ({}) dx", r"\prod_{{k={}}}^{{{}}} ({})"]]
@@ -67,7 +68,8 @@ towers = st.one_of(
 
 OPENING, CLOSING = ["{", r"\frac{1}{", r"\sqrt{", "(", r"\left(", "[", "$", "^{", "-", r"\{"], ["}", ")", r"\right)", "]", "$", r"\}"]
 braces = st.one_of(
-    st.builds(lambda a, n, b, m: a * n + "1" + b * m, st.sampled_from(OPENING), st.integers(1, 900), st.sampled_from(CLOSING), st.integers(0, 900)),
+    st.builds(lambda a, n, b, m: a * n + "1" + b * m, st.sampled_from(OPENING), st.integers(1, 900),
+              st.sampled_from(CLOSING), st.integers(0, 900)),
     st.text(alphabet="{}()[]$\\^_&%#~", max_size=30)).map(str)
 macros = st.builds("{}{}".format, st.sampled_from([
     r"\def\x{\x\x}\x", r"\newcommand{\y}[1]{#1#1#1}\y{\y{\y{9}}}", r"\let\frac\sqrt", r"\input{/etc/passwd}", r"\catcode`\{=12",
@@ -78,10 +80,11 @@ code = st.sampled_from([
     f"eval(compile('open(\"{CANARY}\", \"w\")', '', 'exec'))", "().__class__", "lambda: 0", "x.__class__.__base__.__subclasses__()",
     "[i for i in range(10**9)]", "np.arcsin(10/13)", "sympify('1')", "S('x')", "sqrt(2)*pi", "factorial(10**9)", "9**9**9**9", "import os",
     "print(1)", "%timeit 1", "!touch " + CANARY, f"f\"{{open('{CANARY}', 'w')}}\"", f"Symbol('x').func(open('{CANARY}','w'))",
-    f"\\text{{__import__('os').system('touch {CANARY}')}}", f"sqrt(open('{CANARY}','w'))", f"max(__import__('os').system('touch {CANARY}'), 1)"])
+    f"\\text{{__import__('os').system('touch {CANARY}')}}",
+    f"sqrt(open('{CANARY}','w'))", f"max(__import__('os').system('touch {CANARY}'), 1)"])
 words = st.one_of(st.sampled_from([
-    "Yes", "no", r"\text{Evelyn}", "(C)", r"\textbf{(D)}\ 7", "Monday", "no solution", r"\emptyset", "3 apples and 5 pears", "x is 5", "5 cm",
-    r"12\text{ dollars}", "10:30 pm", "A, B and C", "12 1/2", "#### 42", "<think>7</think>"]), st.text(max_size=40)).map(str)
+    "Yes", "no", r"\text{Evelyn}", "(C)", r"\textbf{(D)}\ 7", "Monday", "no solution", r"\emptyset", "3 apples and 5 pears", "x is 5",
+    "5 cm", r"12\text{ dollars}", "10:30 pm", "A, B and C", "12 1/2", "#### 42", "<think>7</think>"]), st.text(max_size=40)).map(str)
 lookalikes = st.text(alphabet="٣４５Ⅷ½²₂−–∞π√×÷·≤≥≠∪∈{}（），．％ﬁ\u200b\u202e\u00a0\x00\ud800\udfffAΑА0OО1lI5", min_size=1, max_size=25)
 PIECES = ["9", "x", "x+", r"\sqrt", "1,", "{}", "(1, 2), ", "a ", "\\", "-", "0.", r"\frac12 "]
 long = st.builds(lambda piece, n: piece * n, st.sampled_from(PIECES), st.integers(100, 3000))
@@ -91,7 +94,8 @@ answers = st.one_of(formula, formula, sensible, numbers, towers, braces, macros,
 wrappers = st.sampled_from([r"\boxed{%s}"] * 12 + [
     r"\fbox{%s}", r"\boxed{%s} or \boxed{%s}", r"\boxed{\boxed{%s}}", r"\boxed{%s", "%s", r"$\boxed{%s}$", r"\boxed{7} no, \boxed{%s}"])
 # some pairs are near each other: there the comparison gets furthest
-near = st.one_of(answers.map(lambda a: (a, a + " ")), st.builds(lambda a, b: (a, f"{a}+{b}"), formula, atoms), formula.map(lambda a: (a, f"({a})")),
+near = st.one_of(answers.map(lambda a: (a, a + " ")), st.builds(lambda a, b: (a, f"{a}+{b}"), formula, atoms),
+                 formula.map(lambda a: (a, f"({a})")),
                  st.builds(lambda a, b: (f"{a}+{b}", f"{b}+{a}"), sensible, sensible), sensible.map(lambda a: (f"x={a}", a))).map(tuple)
 pairs = st.one_of(st.tuples(formula, answers), st.tuples(answers, formula), st.tuples(answers, answers), st.tuples(sensible, sensible),
                   st.tuples(sensible, sensible), st.tuples(formula, towers), near, near)
@@ -111,7 +115,8 @@ def made(n):
     def collect(case): found.append(case)
 
     collect()
-    return found
+    # hypothesis likes to draw the same text twice, so every other response goes to another's gold answer
+    return [(gold if i % 2 else found[i - 50][0], response) for i, (gold, response) in enumerate(found)]
 
 
 def timed(function, longest):
