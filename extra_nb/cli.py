@@ -17,7 +17,8 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from itertools import count
 from pathlib import Path
 from threading import Thread
@@ -27,15 +28,18 @@ from fastcore.docments import docments
 
 from .bench import VerifierBench, bench_verifier
 from .answers import FALLBACKS
+from .checkpoints import last_checkpoint, tidy, write_whole
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
-from .novelty import NoveltyBonus
-from .policy import Policy, load_policy
-from .regeneration import PrefixRegeneration
+from .novelty import KINDS, SCALES, NoveltyBonus
+from .policy import ADAPTERS, DTYPES, Policy, load_policy
+from .prefix import CUT_AT
+from .regeneration import HARD, SELECT, PrefixRegeneration
 from .report import compare_runs, markdown_table, write_report
 from .rewards import CustomReward, load_reward
-from .tasks import BENCHMARKS, load_problems, split_heldout, worked_solution
-from .train import RunStopped, TrainConfig, Trainer, last_checkpoint, warm_start, write_whole
+from .speed import MemoryBench, SamplerBench, ScalingBench, StepBench, bench_memory, bench_sampler, bench_scaling, bench_step
+from .tasks import BENCHMARKS, load_problems, overlap, split_heldout, worked_solution
+from .train import RunStopped, TrainConfig, Trainer, check_choices, check_least, holds_a_run, warm_start
 from .types import InputError, Problem, unknown_name
 from .verifier import Verifier, check_golds
 
@@ -84,6 +88,7 @@ class RunConfig(TrainConfig):
     cut_at: str = "line"  # Regeneration: where responses are cut: "line", "sentence" or "entropy" peaks
     rewards: str = ""  # Reward functions of your own beside the verifier's: FILE.py:FUNCTION, or FILE.py:FUNCTION*WEIGHT, separated by commas
     heldout: int = 0  # Problems held out from training for evaluation before and after
+    decontaminate: bool = False  # Leave out training problems that also stand in an evaluation set; they are counted either way
     benchmarks: str = ""  # Evaluation sets before and after training, separated by commas: math500, amc23, minerva, ...
     eval_samples: int = 16  # Responses per evaluated problem
     eval_k: str = "1,16"  # The k of pass@k, separated by commas
@@ -94,6 +99,28 @@ class RunConfig(TrainConfig):
     verifier_workers: int = 0  # Processes that judge, at most; 0: one for each core, but no more than 4
     total_minutes: float = 0.0  # Wall time of the whole command in minutes: training ends early enough for the rest; 0: no limit
     report: bool = True  # Write figures and report.html at the end; extra-report does it later otherwise
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_run(self)
+
+# %% ../nbs/11_cli.ipynb #e1e48734
+RUN_CHOICES = {"template": ("auto", "chat", "plain"), "adapter": ADAPTERS, "weights": DTYPES, "compute": ("auto", *DTYPES), "novelty_kind": KINDS,
+               "novelty_scale": SCALES, "remember": ("all", "correct"), "regen_hard": tuple(HARD), "regen_select": SELECT, "cut_at": tuple(CUT_AT)}
+RUN_LEAST = {"train_problems": 0, "lora_rank": 1, "lora_alpha": 0, "warm_start_steps": 0, "warm_start_batch": 1, "warm_start_lr": 0, "gamma": 0,
+             "novelty_memory": 1, "tau": 1e-6, "regen_per_step": 0, "regen_start": 0, "regen_queue": 1, "regen_archive": 1, "prefix_min_tokens": 1,
+             "prefix_max_cuts": 1, "heldout": 0, "eval_samples": 1, "eval_temperature": 0, "eval_max_new_tokens": 0, "verifier_timeout": 1e-3,
+             "verifier_workers": 0, "total_minutes": 0}
+
+
+def check_run(config):
+    "Refuse settings of a run that cannot be meant."
+    check_choices(config, RUN_CHOICES)
+    check_least(config, RUN_LEAST)
+    if not 0 < config.eval_top_p <= 1: raise InputError(f"eval_top_p={config.eval_top_p}: must be above 0 and at most 1")
+    kind = config.device.split(":")[0]
+    if kind not in ("auto", "cpu", "cuda", "mps"): raise unknown_name("device", f"{config.device:.80}", ("auto", "cpu", "cuda", "mps"))
+    if kind == "cuda" and not torch.cuda.is_available(): raise InputError(f"device={config.device:.80}: there is no GPU here that torch can use")
 
 # %% ../nbs/11_cli.ipynb #f1dbe6cc
 MECHANISMS = ("novelty", "regeneration")
@@ -189,7 +216,8 @@ def add_fields(
     config_class,  # A dataclass whose comments become the help texts
 ):
     "One option for each field."
-    comments = docments(config_class)
+    # docments reads one class body at a time; a field that is inherited has its comment where it was first written
+    comments = {name: text for c in reversed(config_class.__mro__) if is_dataclass(c) for name, text in docments(c).items() if text}
     for f in fields(config_class):
         kind, option = _field_type(f.type), "--" + f.name.replace("_", "-")
         text = (comments.get(f.name) or "").replace("%", "%%") + f" (default: {f.default})"
@@ -211,19 +239,15 @@ def _from_file(
     return {k: v for k, v in found.items() if k in known}
 
 
-RECORD = ("preset", "problems", "prompt_example", "versions", "python", "platform", "git_commit", "warm_start_loss")
+RECORD = ("preset", "problems", "prompt_example", "versions", "python", "platform", "git_commit", "warm_start_loss", "unreadable")
 
 
-def check_types(
+def with_fractions(
     settings: dict,
 ) -> dict:
-    "Refuse values of the wrong type, which a JSON file can hold; whole numbers pass for fractions."
-    for f in fields(RunConfig):
-        value, kind = settings[f.name], _field_type(f.type)
-        if value is None and "None" in f.type: continue
-        if kind is float and type(value) is int: settings[f.name] = value = float(value)
-        if type(value) is not kind: raise InputError(f"{f.name}={value!r}: a value of type {f.type} is expected")
-    return settings
+    "Let whole numbers, which a JSON file may hold, pass for fractions; whatever else is wrong `RunConfig` says."
+    fractions = {f.name for f in fields(RunConfig) if _field_type(f.type) is float}
+    return {k: float(v) if k in fractions and type(v) is int and abs(v) < 1e15 else v for k, v in settings.items()}
 
 # %% ../nbs/11_cli.ipynb #1bac8644
 def train_settings(
@@ -244,7 +268,7 @@ def train_settings(
     if args.resume: settings |= _from_file(os.path.join(args.resume, "config.json"), known)
     if args.config: settings |= _from_file(args.config, known)
     settings |= {k: v for k, v in vars(args).items() if k in known}
-    config = RunConfig(**check_types(settings))
+    config = RunConfig(**with_fractions(settings))
     parse_names(config.mechanisms, "mechanism", MECHANISMS)
     parse_names(config.benchmarks, "benchmark", BENCHMARKS)
     parse_ks(config.eval_k, config.eval_samples)
@@ -332,14 +356,27 @@ def train_and_heldout(
     if wanted and not generated(config): say(f"{config.train}: train_problems={config.train_problems}, so {len(problems)} problems are used; 0 takes all")
     if config.heldout: problems, sets["held-out"] = split_heldout(problems, config.heldout, config.seed)
     for name in parse_names(config.benchmarks, "benchmark", BENCHMARKS): sets[name] = read_problems(name, config, say)
-    return problems, sets
+    return _apart(problems, sets, config, say), sets
+
+
+def _apart(problems: list[Problem], sets: dict[str, list[Problem]], config: RunConfig, say) -> list[Problem]:
+    "Count the training problems that the evaluation would ask again, and leave them out if that is wanted."
+    known = {p.id for p in overlap(problems, [p for found in sets.values() for p in found])}
+    if not known: return problems
+    shown = ", ".join(sorted(known)[:5]) + (" ..." if len(known) > 5 else "")
+    say(f"{len(known)} of {len(problems)} training problems also stand in an evaluation set ({shown}): "
+        + ("they are left out" if config.decontaminate else "--decontaminate leaves them out"))
+    if not config.decontaminate: return problems
+    rest = [p for p in problems if p.id not in known]
+    if not rest: raise InputError("decontaminate: every training problem also stands in an evaluation set, so none is left")
+    return rest
 
 # %% ../nbs/11_cli.ipynb #3dd286df
 def run_directory(args, config: RunConfig) -> Path:
     "Where the run goes; a directory that holds one already is refused."
     if args.resume: return Path(args.resume)
     if args.out:
-        if (Path(args.out) / "config.json").exists(): raise InputError(f"{args.out!r} holds a run already: --resume {args.out}, or another --out")
+        if holds_a_run(Path(args.out)): raise InputError(f"{args.out!r} holds a run already: --resume {args.out}, or another --out")
         return Path(args.out)
     return free_directory(args.preset.replace(",", "-"))
 
@@ -356,7 +393,8 @@ class Said:
 
     def __call__(self, line: str):
         print(line, flush=True)
-        with open(self.path, "a", encoding="utf-8") as f: f.write(f"[{time.perf_counter() - self.start:8.1f} s] {line}\n")
+        with suppress(OSError), open(self.path, "a", encoding="utf-8") as f:  # it was said; a full disk must not end a run over its log
+            f.write(f"[{time.perf_counter() - self.start:8.1f} s] {line}\n")
 
 
 def progress_lines(say, lines: int = 10):
@@ -442,8 +480,8 @@ def train(
     resume: bool = False,  # Continue from the last checkpoint in `out`
 ) -> dict:  # What stands in eval.json
     "The whole main job: read, check, build, warm start, evaluate, train, evaluate, report."
-    if resume: last_checkpoint(out)  # refuse at once if there is nothing to continue
-    out.mkdir(parents=True, exist_ok=True)
+    former = _former(out) if resume else {}
+    _made(out)
     say, path = Said(out), out / "eval.json"
     say(f"run directory: {out}")
     problems, sets = train_and_heldout(config, say)
@@ -453,10 +491,12 @@ def train(
         policy, mechanisms = build_policy(config), build_mechanisms(config)
         say(f"policy {policy.name} ({policy.compute_dtype} compute on {policy.device}), {len(problems)} training problems from {config.train}, "
             f"mechanisms: {config.mechanisms}")
-        say(f"a prompt, as the model sees it: {policy.render(problems[0])!r}")
-        problems = _readable(problems, verifier, config, say)
-        losses = [] if resume else _begin(policy, [*problems, *(p for s in sets.values() for p in s)], config, say)
-        record = {**asdict(config), "preset": preset_name, "prompt_example": policy.render(problems[0]), "warm_start_loss": losses}
+        say(f"a prompt, as the model sees it: {policy.render(problems[0])!r:.4000}")
+        readable = _readable(problems, verifier, config, say) if "unreadable" not in former else [p for p in problems if p.id not in former["unreadable"]]
+        unreadable, problems = sorted({p.id for p in problems} - {p.id for p in readable}), readable
+        losses = former.get("warm_start_loss", []) if resume else _begin(policy, [*problems, *(p for s in sets.values() for p in s)], config, say)
+        record = {**asdict(config), "preset": preset_name, "prompt_example": policy.render(problems[0])[:4000], "warm_start_loss": losses,
+                  "unreadable": unreadable}
         trainer = Trainer(policy, problems, mechanisms, TrainConfig(**{f.name: getattr(config, f.name) for f in fields(TrainConfig)}),
                           out=out, verifier=verifier, say=say, record=record)
         if resume: say(f"resuming after step {trainer.resume()}")
@@ -471,9 +511,25 @@ def train(
     return results
 
 # %% ../nbs/11_cli.ipynb #566240fc
+def _former(out: Path) -> dict:
+    "What the run in `out` wrote down when it began; refuse at once if there is nothing to continue."
+    tidy(out / "checkpoints")
+    last_checkpoint(out)
+    return json.loads((out / "config.json").read_text(encoding="utf-8"))
+
+
+def _made(folder: Path):
+    "Make a folder for results."
+    try: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise InputError(f"{str(folder)!r} cannot be made: {e.strerror or e}") from None
+
+
 def _wake(verifier: Verifier):
     "Let the verifier start a worker while the model is loaded, by asking what no shortcut answers."
-    Thread(target=check_golds, args=([Problem("", "", "x+1")], verifier), daemon=True).start()
+    def ask():
+        with suppress(RuntimeError): check_golds([Problem("", "", "x+1")], verifier)  # if none starts, whoever needs one is told so
+
+    Thread(target=ask, daemon=True).start()
 
 
 def _minutes_left(config: RunConfig, began: float, evaluated: float, again: bool) -> float:
@@ -558,7 +614,7 @@ def evaluate_model(
 ) -> dict:  # What stands in eval.json
     "Evaluate a model on each set and write down every response."
     ks = parse_ks(config.k, config.samples)
-    out.mkdir(parents=True, exist_ok=True)
+    _made(out)
     say, found = Said(out), []
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS) + ([config.problems] if config.problems else [])
     sets = {name: read_problems(name, config, say, config.limit or None, config.seed) for name in names}
@@ -594,6 +650,9 @@ def _command(name: str, job, argv) -> int:
         return 2
     except RunStopped as e:
         print(f"{name}: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:  # a disk that is full, a folder that is gone
+        print(f"{name}: {' '.join(str(e).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
@@ -646,7 +705,23 @@ def _verifier_bench(argv):
     bench_verifier(args.pop("files"), VerifierBench(**args))
 
 
-BENCHES = {"verifier": _verifier_bench}
+def _speed_bench(name: str, config_class, bench, description: str):
+    "A benchmark whose options are the fields of a dataclass, and nothing else."
+    def job(argv):
+        parser = _Parser(f"extra-bench {name}", description=description, allow_abbrev=False)
+        add_fields(parser, config_class)
+        bench(config_class(**vars(parser.parse(argv))))
+
+    return job
+
+
+BENCHES = {
+    "verifier": _verifier_bench,
+    "sampler": _speed_bench("sampler", SamplerBench, bench_sampler, "Tokens per second of the sampler, beside generate and generate_batch."),
+    "step": _speed_bench("step", StepBench, bench_step, "Seconds per training step, beside TRL's GRPOTrainer (a development requirement)."),
+    "memory": _speed_bench("memory", MemoryBench, bench_memory, "Peak memory of the loss over the head, and with --step of whole training steps."),
+    "scaling": _speed_bench("scaling", ScalingBench, bench_scaling, "Seconds per step against problems, group size and response length."),
+}
 
 
 def _bench_job(argv):

@@ -132,6 +132,9 @@ class Mechanism:
         "At most `slots` requests that take the place of ordinary problems in this step."
         return []
 
+    def undo_plan(self) -> None:
+        "The step was broken off before anything was learned from it, and will be run again: take back what `plan` gave away."
+
     def reward(self, step: int, groups: list[Group]) -> dict[str, Tensor]:
         "Named parts, each (N, G), to be added to the task reward before normalisation."
         return {}

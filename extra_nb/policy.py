@@ -71,6 +71,7 @@ class Policy:
         self.compute_dtype = compute_dtype
         self.eos_ids, self.context_length = end_tokens(model, tokenizer), context_length(model)
         self._reference_model, self._reference_adapter, self._exchange, self._prompts = None, None, False, {}
+        self.twin, self.decoding = None, None  # how tokens are decoded: see the notebook on the decoder
         self.check_head()
 
     @property
@@ -151,10 +152,11 @@ def hidden(
 def logits(
     self: Policy,
     hidden: Tensor,  # (..., D) last hidden states
+    head: nn.Module | None = None,  # The output layer; None: the model's own
 ) -> Tensor:  # (..., V) logits in float32
     "Apply the output head, with whatever the architecture does after it."
     with self.autocast():
-        logits = self.base.get_output_embeddings()(hidden)
+        logits = (head or self.base.get_output_embeddings())(hidden)
     return _adjust(logits.float(), self.base.config)
 
 

@@ -73,6 +73,7 @@ class PrefixRegeneration(Mechanism):
         self.embedder, self.select, self.seed = embedder, select, seed
         self.archives: dict[str, PrefixArchive] = {}
         self.queue: deque[tuple[int, Request]] = deque(maxlen=queue_size)  # (step at which it was queued, request), oldest first
+        self._taken: list[tuple[int, Request]] = []  # of this step only: what `plan` took from the queue
         self._waits = []  # of this step only: steps that each replayed prefix spent in the queue
         self._pieces = {}  # token -> text
 
@@ -85,8 +86,15 @@ class PrefixRegeneration(Mechanism):
 def plan(self: PrefixRegeneration, step: int, slots: int) -> list[Request]:
     if step <= self.start_step: return []
     taken = [self.queue.popleft() for _ in range(min(slots, self.per_step, len(self.queue)))]
+    self._taken += taken
     self._waits += [step - queued for queued, _ in taken]
     return [request for _, request in taken]
+
+
+@patch
+def undo_plan(self: PrefixRegeneration) -> None:
+    self.queue.extendleft(reversed(self._taken))
+    self._taken, self._waits = [], []
 
 # %% ../nbs/07_regeneration.ipynb #15650203
 @patch
@@ -154,7 +162,7 @@ def step_end(self: PrefixRegeneration, step: int, groups: list[Group]) -> dict[s
         counts["mixed"] = sum(0 < n < len(g.rollouts) for n, g in zip(right, again)) / len(again)
         counts["prefix_len"] = sum(len(g.request.prefix_ids) for g in again) / len(again)
     if self._waits: counts["wait"] = sum(self._waits) / len(self._waits)
-    self._waits = []
+    self._taken, self._waits = [], []
     return {f"regen/{name}": float(value) for name, value in counts.items()}
 
 # %% ../nbs/07_regeneration.ipynb #1cedfda6

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'sample', 'replay', 'score']
+__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'sample', 'replay', 'score']
 
 # %% ../nbs/03_sampler.ipynb #f020b167
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .decoder import decoder, left_pad, prefill
 from .policy import Policy
 from .types import InputError, Request, Rollout, generator
 
@@ -35,11 +37,22 @@ def draw(
     u: Tensor,  # (B,) uniform numbers in [0, 1)
 ) -> Tensor:  # (B,) int64 tokens; one of probability 0 is never drawn
     "Inverse-CDF sampling: the first token at which the cumulated probability exceeds `u`."
-    cdf = probs.cumsum(-1)
-    total = cdf[:, -1:]
-    # rounding must not carry u past the last token that has any probability
-    target = torch.minimum(u[:, None].to(cdf) * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cdf, target, right=True)[:, 0]
+    missing = -probs.shape[1] % BLOCK
+    blocks = (F.pad(probs, (0, missing)) if missing else probs).unflatten(1, (-1, BLOCK))
+    ends = blocks.sum(-1).cumsum(-1)  # (B, V / BLOCK)
+    target = _below(u[:, None].to(probs) * ends[:, -1:], ends[:, -1:])
+    block = torch.searchsorted(ends, target, right=True)
+    before = torch.where(block > 0, ends.gather(1, (block - 1).clamp(min=0)), 0.0)
+    inside = blocks.gather(1, block[..., None].expand(-1, -1, BLOCK))[:, 0].cumsum(-1)
+    return (block * BLOCK + torch.searchsorted(inside, _below(target - before, inside[:, -1:]), right=True))[:, 0]
+
+
+BLOCK = 256
+
+
+def _below(x: Tensor, end: Tensor) -> Tensor:
+    "Rounding must not carry x past the last token that has any probability."
+    return torch.minimum(x, torch.nextafter(end, torch.zeros_like(end)))
 
 # %% ../nbs/03_sampler.ipynb #91062aae
 def nucleus(
@@ -50,34 +63,6 @@ def nucleus(
     ordered, order = probs.sort(-1, descending=True)
     before = ordered.cumsum(-1) - ordered  # probability of all that is likelier
     return torch.zeros_like(probs).scatter(-1, order, ordered * (before < top_p))
-
-# %% ../nbs/03_sampler.ipynb #0af9e4a9
-def _left_pad(
-    contexts: list[list[int]],  # Token ids of each row
-    pad_id: int,
-    device,
-) -> tuple[Tensor, Tensor, Tensor]:  # (B, P) ids, (B, P) mask, (B, P) positions
-    "Contexts as one left-padded batch."
-    width = max(map(len, contexts))
-    ids = torch.tensor([[pad_id] * (width - len(c)) + list(c) for c in contexts], device=device)
-    lengths = torch.tensor([len(c) for c in contexts], device=device)
-    mask = (torch.arange(width, device=device)[None] >= width - lengths[:, None]).long()
-    return ids, mask, (mask.cumsum(-1) - 1).clamp(min=0)
-
-# %% ../nbs/03_sampler.ipynb #3df5667a
-def _prefill(
-    policy: Policy,
-    contexts: list[list[int]],  # Distinct contexts
-    copies: Tensor,  # (B,) which context each row continues
-):  # (cache of B rows, (B, P) mask, (B, D) last hidden state, (B,) context lengths)
-    "Run each context once and hand its keys and values to the rows that continue it."
-    from transformers import DynamicCache
-
-    ids, mask, positions = _left_pad(contexts, policy.pad_id, policy.device)
-    cache = DynamicCache(config=policy.base.config)
-    hidden = policy.hidden(ids, mask, positions, cache)
-    cache.batch_select_indices(copies)
-    return cache, mask[copies], hidden[copies, -1], mask.sum(-1)[copies]
 
 # %% ../nbs/03_sampler.ipynb #4ce56ace
 @dataclass(frozen=True)
@@ -94,16 +79,19 @@ class Sampling:
 
 # %% ../nbs/03_sampler.ipynb #9138d880
 def _next_token(
-    logits: Tensor,  # (B, V)
+    logits: Tensor,  # (B, V) not needed any more: they are overwritten
     u: Tensor,  # (B,) uniform numbers
     how: Sampling,
 ) -> tuple[Tensor, Tensor, Tensor]:  # (B,) tokens, log-probabilities, entropies
     "Draw a token for each row, with its numbers."
-    logp = torch.log_softmax(logits / (how.temperature or 1.0), dim=-1)
-    probs = logp.exp()
-    if how.temperature == 0: tokens = logits.argmax(-1)
-    else: tokens = draw(probs if how.top_p == 1 else nucleus(probs, how.top_p), u)
-    return tokens, logp.gather(-1, tokens[:, None])[:, 0], -(probs * logp).sum(-1)
+    x = logits if how.temperature in (0, 1) else logits.div_(how.temperature)
+    x.sub_(x.amax(-1, keepdim=True))
+    weights = x.exp()  # probabilities up to a factor
+    total = weights.sum(-1)
+    if how.temperature == 0: tokens = x.argmax(-1)
+    else: tokens = draw(weights if how.top_p == 1 else nucleus(weights / total[:, None], how.top_p), u)
+    entropies = total.log() - torch.linalg.vecdot(weights, x) / total
+    return tokens, x.gather(-1, tokens[:, None])[:, 0] - total.log(), entropies
 
 # %% ../nbs/03_sampler.ipynb #ba1fda01
 @torch.inference_mode()
@@ -117,13 +105,13 @@ def _sample_rows(
     "Continue B contexts until an end token or the limit."
     B, T = uniforms.shape
     device = policy.device
-    cache, mask, hidden, position = _prefill(policy, contexts, copies)
+    running = decoder(policy, contexts, copies)
     tokens = torch.zeros(B, T, dtype=torch.long, device=device)
     logprobs, entropies = torch.zeros(B, T, device=device), torch.zeros(B, T, device=device)
     lengths, stopped = torch.full((B,), T, device=device), torch.zeros(B, dtype=torch.bool, device=device)
     ends, rows = torch.tensor(policy.eos_ids, device=device), torch.arange(B, device=device)  # rows still in the batch
     for t in range(T):
-        new, tokens_logp, H = _next_token(policy.logits(hidden), uniforms[rows, t], how)
+        new, tokens_logp, H = _next_token(running.logits(), uniforms[rows, t], how)
         live = ~stopped[rows]
         at = rows[live]
         tokens[at, t], logprobs[at, t], entropies[at, t] = new[live], tokens_logp[live], H[live]
@@ -133,11 +121,9 @@ def _sample_rows(
         if t + 1 == T or not keep.any(): break
         if (~keep).sum() * 8 >= len(rows):
             index = keep.nonzero()[:, 0]
-            cache.batch_select_indices(index)
-            rows, mask, position, new = rows[index], mask[index], position[index], new[index]
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
-        hidden = policy.hidden(new[:, None], mask, position[:, None], cache)[:, -1]
-        position = position + 1
+            running.keep(index)
+            rows, new = rows[index], new[index]
+        running.step(new)
     return tokens, logprobs, entropies, lengths, stopped
 
 # %% ../nbs/03_sampler.ipynb #2e32241e
@@ -247,7 +233,7 @@ def _response_hidden_shared(
     contexts = [tuple(context_of(policy, r.request)) for r in rollouts]
     distinct = {c: i for i, c in enumerate(dict.fromkeys(contexts))}
     copies = torch.tensor([distinct[c] for c in contexts], device=policy.device)
-    cache, mask, last, start = _prefill(policy, [list(c) for c in distinct], copies)
+    cache, mask, last, start = prefill(policy, [list(c) for c in distinct], copies)
     lengths = torch.tensor([len(r.tokens) for r in rollouts], device=policy.device)
     width = int(lengths.max()) - 1  # the last token is predicted, never read
     if width == 0: return last[:, None], lengths
@@ -264,7 +250,7 @@ def _response_hidden_plain(
 ) -> tuple[Tensor, Tensor]:  # As above
     "Hidden states of responses, each row with its own context."
     rows = [context_of(policy, r.request) + r.tokens[:-1].tolist() for r in rollouts]
-    ids, mask, positions = _left_pad(rows, policy.pad_id, policy.device)
+    ids, mask, positions = left_pad(rows, policy.pad_id, policy.device)
     hidden = policy.hidden(ids, mask, positions)
     lengths = torch.tensor([len(r.tokens) for r in rollouts], device=policy.device)
     width = int(lengths.max())

@@ -6,35 +6,40 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['TrainConfig', 'learning_rate', 'micro_batches', 'written_rollout', 'warm_start', 'Trainer', 'batch_loss',
-           'RunStopped', 'step_line', 'environment', 'write_whole', 'rollout_record', 'pack', 'unpack',
-           'last_checkpoint']
+__all__ = ['TrainConfig', 'learning_rate', 'micro_batches', 'written_rollout', 'warm_start', 'Trainer', 'fixed_randomness',
+           'batch_loss', 'RunStopped', 'step_line', 'versions', 'environment', 'rollout_record']
 
 # %% ../nbs/08_train.ipynb #f020b167
 import json
 import math
-import os
 import platform
+import random
 import shutil
 import signal
 import subprocess
 import threading
 import time
+import traceback
 from collections import Counter
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .alarms import alarms
+from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, pack, put_in_place
+from .checkpoints import read_card, read_state, settle, tidy, unfit, write_checkpoint, write_state, write_whole
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy
 from .sampler import check_fits, context_of, sample, score
 from .tasks import ProblemStream
-from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, unknown_name
+from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, stable_hash, unknown_name
 from .verifier import Verifier
 
 # %% ../nbs/08_train.ipynb #0c42c00b
@@ -68,6 +73,7 @@ class TrainConfig:
     dynamic_sampling: int = 0  # Refill rounds per step for groups whose final advantages are all 0 (DAPO); 0: off
     overlong_buffer: int = 0  # Soft penalty over the last so many tokens before the limit (DAPO eq. 13); 0: off
     mask_truncated: bool = False  # Leave responses cut at the limit out of the loss
+    on_bad_step: str = "stop"  # Where a loss or gradient is not finite: "stop" the run, or "skip" that update and count it
     checkpoint_every: int = 10  # Steps between checkpoints; 0: only at the end
     keep_checkpoints: int = 2  # How many to keep
     max_minutes: float = 0.0  # End training before a step would exceed this wall time in minutes; 0: no limit
@@ -77,25 +83,46 @@ class TrainConfig:
     def __post_init__(self): check_config(self)
 
 # %% ../nbs/08_train.ipynb #901121b8
-CHOICES = {"lr_schedule": ("constant", "linear", "cosine"), "advantage_scale": ("std", "none"),
-           "loss_average": ("token", "sequence", "constant"), "kl_kind": ("k1", "k2", "k3")}
+CHOICES = {"lr_schedule": ("constant", "linear", "cosine"), "advantage_scale": ("std", "none"), "loss_average": ("token", "sequence", "constant"),
+           "kl_kind": ("k1", "k2", "k3"), "on_bad_step": ("stop", "skip")}
 AT_LEAST = {"steps": 0, "problems_per_step": 1, "group_size": 2, "max_new_tokens": 1, "max_prompt_tokens": 1, "epochs": 1, "lr": 0, "warmup_steps": 0,
             "weight_decay": 0, "grad_clip": 0, "minibatch_problems": 0, "micro_batch_tokens": 1, "advantage_eps": 0, "clip_low": 0,
             "clip_high": 0, "dual_clip": 0, "kl_coef": 0, "dynamic_sampling": 0, "overlong_buffer": 0, "checkpoint_every": 0,
             "keep_checkpoints": 1, "max_minutes": 0, "max_rows": 1}
 
 
+def check_types(config):
+    "Refuse values of another type than their field's; whole numbers pass for fractions."
+    for f in fields(config):
+        value, kind = getattr(config, f.name), f.type.split(" |")[0]
+        if value is None and "None" in f.type: continue
+        right = type(value) in (int, float) if kind == "float" else type(value).__name__ == kind
+        if not right: raise InputError(f"{f.name}={value!r:.80}: a value of type {f.type} is expected")
+
+
+def check_least(config, least: dict[str, float]):
+    "Refuse numbers that are too small, too large for any use, or not numbers."
+    for name, low in least.items():
+        if not low <= getattr(config, name) < 1e15: raise InputError(f"{name}={getattr(config, name)!r:.80}: must be finite and at least {low}")
+
+
+def check_choices(config, choices: dict[str, tuple[str, ...]]):
+    "Refuse names that do not exist."
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed: raise unknown_name(name, f"{getattr(config, name):.80}", allowed)
+
+
 def check_config(config):
     "Refuse settings that cannot be meant, naming the field, its value and what is allowed."
-    for name, allowed in CHOICES.items():
-        if getattr(config, name) not in allowed: raise unknown_name(name, str(getattr(config, name)), allowed)
-    for name, least in AT_LEAST.items():
-        value = getattr(config, name)
-        if not (math.isfinite(value) and value >= least): raise InputError(f"{name}={value}: must be finite and at least {least}")
-    if not (math.isfinite(config.temperature) and config.temperature > 0):
-        raise InputError(f"temperature={config.temperature}: training samples at a temperature above 0")
+    check_types(config)
+    check_choices(config, CHOICES)
+    check_least(config, AT_LEAST)
+    if not 0 < config.temperature < 1e15: raise InputError(f"temperature={config.temperature!r:.80}: training samples at a temperature above 0")
+    if not abs(config.seed) < 2**63: raise InputError(f"seed={config.seed!r:.80}: must be between -2**63 and 2**63")
     if config.overlong_buffer > config.max_new_tokens:
         raise InputError(f"overlong_buffer={config.overlong_buffer}: at most max_new_tokens={config.max_new_tokens}")
+    if config.dual_clip and not config.dual_clip > 1 + config.clip_high:
+        raise InputError(f"dual_clip={config.dual_clip}: above 1 + clip_high={config.clip_high}, or 0 to switch it off")
 
 # %% ../nbs/08_train.ipynb #c02798f1
 def learning_rate(
@@ -186,6 +213,7 @@ class Trainer:
         verifier=None,  # Anything with `judge(problems, responses)`; None: a `Verifier` of its own
         say=print,  # Called with lines for the reader; None: silent
         record: dict | None = None,  # What config.json should hold besides the settings
+        on_metrics: Callable[[dict], None] | None = None,  # Called with the metrics of each step, for a tracker; its failures are counted
         **settings,  # Single settings by name, such as steps=20
     ):
         known = {f.name for f in fields(TrainConfig)}
@@ -198,9 +226,11 @@ class Trainer:
         self.stream, self.step_count = ProblemStream(self.problems, self.config.seed), 0
         self._own_verifier, self._verifier, self.interrupted = verifier is None, verifier, False
         self.tokens_generated, self.history, self._reference_at = 0, [], None
+        self.record, self.on_metrics, self.tracker_failures = record or {}, on_metrics, 0
+        self._opened, self._saved_at, self._unwritten = False, None, []  # the run directory: in use; last step saved; lines it lacks
+        self._changed = False  # weights or memories have moved on from the last step, and the next one is not reached yet
         self._prepare_model()
         for m in self.mechanisms: m.setup(policy, self.config)
-        if self.out: self._open_run(record or {})
 
     @property
     def verifier(self):
@@ -241,20 +271,48 @@ def step(
     self: Trainer,
 ) -> dict:  # The metrics of the step; it may be one more than `steps`
     "One training step: plan, sample, judge, compare, update."
-    clock = _Clock()
-    now = self.step_count + 1
-    kept, advantages, judged = self._collect(now, clock)
-    with clock("train"): losses = self._update(now, kept, advantages)
-    # the two columns of the paper's mechanisms are always there, so that runs with and without them can be laid side by side
-    metrics = {"step": now, **self._describe(judged, advantages), **losses, "novelty/mean": 0.0, "regen/groups": 0.0}
-    metrics |= {"groups/dropped": len(judged) - len(kept), "tokens/generated": sum(len(r.tokens) for g in judged for r in g.rollouts)}
-    with clock("mechanisms"):
-        for m in self.mechanisms: metrics |= m.step_end(now, judged)
-    self.step_count, self.tokens_generated = now, self.tokens_generated + metrics["tokens/generated"]
+    clock, now = _Clock(), self.step_count + 1
+    with self._all_or_nothing(), fixed_randomness(self.config.seed, now):
+        kept, advantages, judged = self._collect(now, clock)
+        with clock("train"): losses = self._update(now, kept, advantages)
+        # the two columns of the paper's mechanisms are always there, so that runs with and without them can be laid side by side
+        metrics = {"step": now, **self._describe(judged, advantages), **losses, "novelty/mean": 0.0, "regen/groups": 0.0}
+        metrics |= {"groups/dropped": len(judged) - len(kept), "tokens/generated": sum(len(r.tokens) for g in judged for r in g.rollouts)}
+        with clock("mechanisms"):
+            for m in self.mechanisms: metrics |= m.step_end(now, judged)
+        self.step_count, self.tokens_generated = now, self.tokens_generated + metrics["tokens/generated"]
     metrics |= {"tokens/total": self.tokens_generated, "optim/lr": learning_rate(self.config, now), **clock.read()}
-    self.history.append(metrics)
+    self._report(metrics)
     if self.out: self._write_step(metrics, judged, kept, advantages)
     return metrics
+
+# %% ../nbs/08_train.ipynb #816a498c
+@patch
+@contextmanager
+def _all_or_nothing(self: Trainer):
+    "Undo a step that is broken off before anything was learned from it."
+    if self._changed: raise RunStopped("the last step was broken off in the middle of its update: make a new trainer and resume")
+    if self.out: self._open_run()
+    dealt = self.stream.state_dict()
+    try: yield
+    except BaseException:
+        if not self._changed:
+            self.stream.load_state_dict(dealt)
+            for m in self.mechanisms: m.undo_plan()
+        raise
+    self._changed = False
+
+# %% ../nbs/08_train.ipynb #a0e52dde
+@contextmanager
+def fixed_randomness(
+    *parts,  # What the random numbers are for, such as (seed, step)
+):
+    "Inside, the global generators of Python, numpy and torch begin with a seed of their own; outside, nothing changes."
+    seed, before = stable_hash("global", *parts), (random.getstate(), np.random.get_state())
+    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+        random.seed(seed), np.random.seed(seed % 2**32), torch.manual_seed(seed)
+        try: yield
+        finally: random.setstate(before[0]), np.random.set_state(before[1])
 
 # %% ../nbs/08_train.ipynb #fd66cf17
 class _Clock:
@@ -369,18 +427,28 @@ def _update(
     c, sums = self.config, Counter()
     for group in self.optimiser.param_groups: group["lr"] = learning_rate(c, step)
     size = c.minibatch_problems or max(1, len(groups))
-    if c.gradient_checkpointing: self.policy.model.train()
-    for _ in range(c.epochs):
-        for start in range(0, len(groups), size):
-            rollouts = [r for g in groups[start : start + size] for r in g.rollouts]
-            self._accumulate(rollouts, advantages[start : start + size].flatten(), sums)
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters, c.grad_clip or math.inf)
-            if not math.isfinite(norm): raise RunStopped(self._not_finite(step, f"the gradient's norm is {norm.item()}"))
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
-            sums += Counter({"norm": norm.item(), "updates": 1})
+    self.policy.model.train(c.gradient_checkpointing)  # which works in this mode only
+    for start in [s for _ in range(c.epochs) for s in range(0, len(groups), size)]:
+        self.optimiser.zero_grad(set_to_none=True)
+        try:
+            found = self._accumulate([r for g in groups[start : start + size] for r in g.rollouts], advantages[start : start + size].flatten())
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, c.grad_clip or math.inf).item()
+            if not math.isfinite(norm): raise _NotFinite(f"the gradient's norm is {norm}")
+        except _NotFinite as e:
+            if c.on_bad_step == "stop": raise RunStopped(f"stopped at step {step}: {e}; the weights were not updated with it") from None
+            self.say(f"step {step}: {e}; this update is skipped")
+            sums["bad"] += 1
+            continue
+        self._changed = True
+        self.optimiser.step()
+        sums.update({**found, "norm": norm, "updates": 1})
+    self._changed = True  # from here to the end of the step the mechanisms' memories change
+    self.optimiser.zero_grad(set_to_none=True)
     self.policy.model.eval()
     return _loss_metrics(sums, c)
+
+
+class _NotFinite(ArithmeticError): pass
 
 # %% ../nbs/08_train.ipynb #2ff24f97
 def batch_loss(
@@ -411,42 +479,78 @@ def _accumulate(
     self: Trainer,
     rollouts: list[Rollout],
     advantages: Tensor,  # (B,)
-    sums: Counter,  # Added to
-):
+) -> Counter:  # Sums over its tokens
     "Gradients of one mini-batch, summed over its micro-batches."
     c = self.config
     keep = torch.tensor([not (c.mask_truncated and r.finish_reason == "length") for r in rollouts])
     lengths = torch.tensor([len(r.tokens) for r in rollouts])
     weights = token_weights(lengths, c.loss_average, c.max_new_tokens if c.loss_average == "constant" else None, keep)
     needed = [i for i in range(len(rollouts)) if weights[i] > 0 and (advantages[i] != 0 or c.kl_coef)]
-    sums["skipped"] += len(rollouts) - len(needed)
-    for batch in micro_batches(self.policy, [rollouts[i] for i in needed], c.micro_batch_tokens):
-        index = torch.tensor([needed[i] for i in batch])
-        loss, info = batch_loss(self.policy, [rollouts[i] for i in index], advantages[index], weights[index], c)
-        if not torch.isfinite(loss): raise RunStopped(self._not_finite(self.step_count + 1, f"the loss is {loss.item()}"))
-        loss.backward()
-        sums.update({"loss": loss.item() - info.get("penalty", 0.0), **info})
+    batches = [[needed[i] for i in b] for b in micro_batches(self.policy, [rollouts[i] for i in needed], c.micro_batch_tokens)]
+
+    def add(batch, sums) -> bool: return self._add_gradient([rollouts[i] for i in batch], advantages[batch], weights[batch], sums)
+
+    sums = self._add_all(batches, add)
     for p in self.parameters:  # no row left to learn from: a zero gradient keeps the optimiser's step well defined
         if p.grad is None: p.grad = torch.zeros_like(p)
+    sums["skipped"] = len(rollouts) - len(needed)
+    return sums
+
+
+@patch
+def _add_gradient(self: Trainer, rollouts: list[Rollout], advantages: Tensor, weights: Tensor, sums: Counter) -> bool:
+    "Add the gradient of one micro-batch; False if there was not enough memory for it."
+    try:
+        loss, info = batch_loss(self.policy, rollouts, advantages, weights, self.config)
+        if not torch.isfinite(loss): raise _NotFinite(f"the loss is {loss.item()}")
+        loss.backward()
+    except (RuntimeError, MemoryError) as e:
+        if out_of_memory(e): return False
+        raise
+    sums.update({"loss": loss.item() - info.get("penalty", 0.0), **info})
+    return True
 
 
 def _loss_metrics(sums: Counter, config: TrainConfig) -> dict[str, float]:
     n, updates = max(1, sums["tokens"]), max(1, sums["updates"])
     clipped = (sums["clipped_low"] + sums["clipped_high"]) / n
     metrics = {"loss/policy": sums["loss"] / updates, "loss/clip_frac": clipped, "loss/dual_clip_frac": sums["clipped_dual"] / n,
-               "loss/logprob_drift": sums["drift"] / n, "loss/skipped_rows": sums["skipped"], "optim/grad_norm": sums["norm"] / updates}
+               "loss/logprob_drift": sums["drift"] / n, "loss/skipped_rows": sums["skipped"], "optim/grad_norm": sums["norm"] / updates,
+               "optim/skipped_updates": sums["bad"], "optim/halved": sums["halved"]}
     return metrics | ({"loss/kl": sums["kl"] / n} if config.kl_coef else {})
+
+# %% ../nbs/08_train.ipynb #f7481157
+@patch
+def _add_all(
+    self: Trainer,
+    batches: list[list[int]],
+    add: Callable,  # (batch, sums) -> False if there was not enough memory
+) -> Counter:
+    "Add the gradients of all micro-batches, halving those that are too large."
+    todo, halved = [(b, True) for b in batches], 0
+    while True:
+        sums = Counter(halved=halved)
+        large = next((k for k, (batch, _) in enumerate(todo) if not add(batch, sums)), None)
+        if large is None: return sums
+        self.optimiser.zero_grad(set_to_none=True)
+        if torch.cuda.is_available(): torch.cuda.empty_cache()
+        batch, whole = todo[large]
+        if not whole or len(batch) == 1:
+            raise RunStopped(f"stopped at step {self.step_count + 1}: out of memory with {len(batch)} responses in a micro-batch; "
+                             f"micro_batch_tokens={self.config.micro_batch_tokens} is too large, or gradient_checkpointing is needed")
+        self.say(f"step {self.step_count + 1}: out of memory with {len(batch)} responses in a micro-batch; it is halved "
+                 f"(a smaller micro_batch_tokens than {self.config.micro_batch_tokens} avoids this)")
+        middle, halved = len(batch) // 2, halved + 1
+        todo[large : large + 1] = [(batch[:middle], False), (batch[middle:], False)]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    "Whether a GPU or this machine ran out of memory."
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
 
 # %% ../nbs/08_train.ipynb #225ebf6a
 class RunStopped(RuntimeError):
     "Training cannot go on; the message is one line that says why and what is safe."
-
-# %% ../nbs/08_train.ipynb #971c4dfd
-@patch
-def _not_finite(self: Trainer, step: int, what: str) -> str:
-    found = sorted((self.out / "checkpoints").glob("step-*")) if self.out else []
-    last = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
-    return f"stopped at step {step}: {what}; the weights were not updated; {last}"
 
 # %% ../nbs/08_train.ipynb #83e5afba
 @patch
@@ -466,26 +570,77 @@ def _describe(
             "advantage/abs_mean": advantages.abs().mean().item() if len(advantages) else 0.0,
             **{f"verdict/{reason}": verdicts[reason] / len(rollouts) for reason in REASONS}}
 
+# %% ../nbs/08_train.ipynb #b5bc60af
+@patch
+def _report(self: Trainer, metrics: dict):
+    "Ring alarms, tell the tracker, remember."
+    self.history.append(metrics)
+    rung = alarms(self.history, self.config.group_size)
+    for name in rung.keys() - set(self.history[-2].get("alarms", ()) if len(self.history) > 1 else ()): self.say(f"ALARM {name}: {rung[name]}")
+    metrics["alarms"] = sorted(rung)
+    if not self.on_metrics: return
+    try: self.on_metrics(dict(metrics))
+    except Exception as e:
+        self.tracker_failures += 1
+        if self.tracker_failures in (1, 10, 100): self.say(f"the tracker failed ({_one_line(e)}), {self.tracker_failures} times so far; training goes on")
+    metrics["tracker/failed"] = self.tracker_failures
+
+
+def _one_line(error: BaseException) -> str: return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
 # %% ../nbs/08_train.ipynb #b9494ccb
 @patch
 def fit(
     self: Trainer,
 ) -> list[dict]:  # Metrics of every step so far
     "Train until the steps or the minutes are used up."
-    start, c = time.perf_counter(), self.config
-    with self._interruptible():
-        while self.step_count < c.steps and not self.interrupted:
-            self.say(step_line(self.step(), c.steps))
-            done = self.step_count == c.steps or self.interrupted
-            if self.out and not done and c.checkpoint_every and self.step_count % c.checkpoint_every == 0: self.save_checkpoint()
-            spent = time.perf_counter() - start
-            if c.max_minutes and not done and spent + self.history[-1]["time/step"] > 60 * c.max_minutes:
-                self.say(f"training ends after step {self.step_count} of {c.steps}: another would exceed max_minutes={c.max_minutes:.2g}")
-                break
-    if self.out: self.save_checkpoint()
+    start, c, self.interrupted = time.perf_counter(), self.config, False
+    try:
+        with self._interruptible():
+            while self.step_count < c.steps and not self.interrupted:
+                self.say(step_line(self.step(), c.steps))
+                done = self.step_count == c.steps or self.interrupted
+                if self.out and not done and c.checkpoint_every and self.step_count % c.checkpoint_every == 0: self.save_checkpoint()
+                spent = time.perf_counter() - start
+                if c.max_minutes and not done and spent + self.history[-1]["time/step"] > 60 * c.max_minutes:
+                    self.say(f"training ends after step {self.step_count} of {c.steps}: another would exceed max_minutes={c.max_minutes:.2g}")
+                    break
+            if self.out and self._saved_at != self.step_count: self.save_checkpoint()
+    except InputError:
+        self._rescue()
+        raise
+    except Exception as e: raise RunStopped(f"{self._fault(e)}; {self._rescue()}") from e
+    except KeyboardInterrupt:
+        self.say(f"stopped at once; {self._rescue()}")
+        raise
+    finally: self.close()
     if self.interrupted: self.say(f"interrupted after step {self.step_count}; resume with --resume {self.out}" if self.out else "interrupted")
-    self.close()
     return self.history
+
+
+@patch
+def _fault(self: Trainer, error: Exception) -> str:
+    "What went wrong; if nobody foresaw it, the details go to fault.txt."
+    if isinstance(error, RunStopped): return str(error)
+    if out_of_memory(error): return f"stopped at step {self.step_count + 1}: out of memory; max_rows={self.config.max_rows} may be too large"
+    where = ""
+    if self.out:
+        with suppress(OSError):
+            (self.out / "fault.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            where = f" (details in {self.out / 'fault.txt'})"
+    return f"stopped after step {self.step_count}: {_one_line(error)}{where}"
+
+
+@patch
+def _rescue(self: Trainer) -> str:
+    "Save the last step that is complete, if it is not saved yet; say from where the run can go on."
+    if not self.out: return "nothing is saved, as the run has no directory"
+    failed = ""
+    if self.step_count and not self._changed and self._saved_at != self.step_count:
+        try: self.save_checkpoint()
+        except Exception as e: failed = f"step {self.step_count} could not be saved ({_one_line(e)}); "
+    whole = [folder for folder in checkpoints(self.out) if not damage(folder)]
+    return failed + (f"resume from {whole[-1]} with --resume {self.out}" if whole else "there is no checkpoint yet")
 
 
 @patch
@@ -518,7 +673,8 @@ def _interruptible(self: Trainer):
     def ask(signum, frame):
         if self.interrupted: raise KeyboardInterrupt
         self.interrupted = True
-        self.say("stopping after this step (once more to stop at once) ...")
+        with suppress(RuntimeError):  # the signal came in the middle of another line
+            self.say("stopping after this step (once more to stop at once) ...")
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try: yield
@@ -527,15 +683,27 @@ def _interruptible(self: Trainer):
 
 # %% ../nbs/08_train.ipynb #23eb2cc4
 @patch
-def _open_run(self: Trainer, record: dict):
+def _open_run(self: Trainer):
     "Create the run directory and write down what will be run, with which versions."
-    self.out.mkdir(parents=True, exist_ok=True)
+    if self._opened: return
+    if holds_a_run(self.out) and self._saved_at is None:
+        raise InputError(f"{str(self.out)!r} holds a run already: resume it, or take another directory")
     mechanisms = {m.name: type(m).__name__ for m in self.mechanisms}
-    config = {**asdict(self.config), "mechanisms": ",".join(mechanisms) or "none", "model": self.policy.name,
-              "compute": self.policy.compute_dtype, "problems": len(self.problems), **record, **environment()}
-    write_whole(self.out / "config.json", json.dumps(config, indent=2))
+    config = {**asdict(self.config), "mechanisms": ",".join(mechanisms) or "none", "model": self.policy.name, "problems": len(self.problems),
+              **self.record, "compute": self.policy.compute_dtype, **environment()}
+    try:
+        self.out.mkdir(parents=True, exist_ok=True)
+        for folder in (self.out, self.out / "checkpoints", self.out / "rollouts"): tidy(folder)
+        write_whole(self.out / "config.json", json.dumps(config, indent=2))
+    except OSError as e: raise InputError(f"run directory {str(self.out)!r} cannot be written: {e.strerror or e}") from None
+    self._opened = True
 
 
+def holds_a_run(out: Path) -> bool:
+    "Whether there is anything that a new run would destroy."
+    return bool(checkpoints(out)) or (out / "metrics.jsonl").exists()
+
+# %% ../nbs/08_train.ipynb #82591ce5
 @patch
 def _write_step(
     self: Trainer,
@@ -545,33 +713,41 @@ def _write_step(
     advantages: Tensor,
 ):
     "Append the metrics, and write the rollouts of the step."
-    with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as f: f.write(json.dumps(metrics) + "\n")
-    if not self.config.keep_rollouts: return
-    trained = {id(g): a for g, a in zip(kept, advantages.tolist())}
-    (self.out / "rollouts").mkdir(exist_ok=True)
-    lines = (json.dumps(rollout_record(metrics["step"], g, i, trained.get(id(g)))) for g in judged for i in range(len(g.rollouts)))
-    write_whole(self.out / "rollouts" / f"step-{metrics['step']:06d}.jsonl", "\n".join(lines) + "\n")
+    rows = []
+    if self.config.keep_rollouts:
+        trained = {id(g): a for g, a in zip(kept, advantages.tolist())}
+        rows = [json.dumps(rollout_record(metrics["step"], g, i, trained.get(id(g)))) for g in judged for i in range(len(g.rollouts))]
+    self._unwritten.append((metrics, rows))
+    self._write_log()
+
+
+@patch
+def _write_log(self: Trainer):
+    "Write what the log lacks."
+    while self._unwritten:
+        metrics, rows = self._unwritten[0]
+        if rows:
+            (self.out / "rollouts").mkdir(exist_ok=True)
+            write_whole(self.out / "rollouts" / f"step-{metrics['step']:06d}.jsonl", "\n".join(rows) + "\n")
+        line = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+        append_line(self.out / "metrics.jsonl", json.dumps(line))
+        self._unwritten.pop(0)
 
 # %% ../nbs/08_train.ipynb #9c6adf9f
+def versions() -> dict[str, str | None]:  # None: not installed
+    "Versions of what a result depends on most."
+    found: dict[str, str | None] = {}
+    for package in ("extra_nb", "torch", "transformers", "peft", "math-verify"):
+        try: found[package] = version(package)
+        except PackageNotFoundError: found[package] = None
+    return found
+
+
 def environment() -> dict:  # versions, platform, git commit of the working folder if it has one
     "What a result depends on besides its settings."
-    versions = {}
-    for package in ("extra_nb", "torch", "transformers", "peft", "math-verify"):
-        try: versions[package] = version(package)
-        except PackageNotFoundError: versions[package] = None
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, stdin=subprocess.DEVNULL) if shutil.which("git") else None
-    return {"versions": versions, "python": platform.python_version(), "platform": platform.platform(),
+    return {"versions": versions(), "python": platform.python_version(), "platform": platform.platform(),
             "git_commit": git.stdout.strip() or None if git else None}
-
-
-def write_whole(
-    path: Path,
-    text: str,
-):
-    "Write a file so that it is there whole or not at all."
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def rollout_record(
@@ -588,35 +764,6 @@ def rollout_record(
             **{f"reward/{k}": p[i].item() for k, p in group.reward_parts.items()}, "advantage": advantages[i] if advantages else None,
             "mean_entropy": r.entropies.mean().item(), "logprob": r.logprobs.sum().item()}
 
-# %% ../nbs/08_train.ipynb #1d79b659
-def pack(
-    state,  # Dicts (string keys), lists, JSON values and tensors, nested
-) -> tuple[object, dict[str, Tensor]]:  # The same with references in place of tensors, and the tensors by name
-    "Separate the tensors of a state from the rest."
-    tensors: dict[str, Tensor] = {}
-
-    def walk(x):
-        if isinstance(x, Tensor):
-            name = str(len(tensors))
-            tensors[name] = x.detach().cpu().contiguous()
-            return {"__tensor__": name}
-        if isinstance(x, dict):
-            assert all(isinstance(k, str) for k in x), f"state keys must be strings: {[k for k in x if not isinstance(k, str)][:3]}"
-            return {k: walk(v) for k, v in x.items()}
-        return [walk(v) for v in x] if isinstance(x, (list, tuple)) else x
-
-    return walk(state), tensors
-
-
-def unpack(
-    state,  # From `pack`
-    tensors: dict[str, Tensor],
-):  # The state as it was (tuples have become lists)
-    "Put the tensors of a state back."
-    if isinstance(state, dict):
-        return tensors[state["__tensor__"]] if "__tensor__" in state else {k: unpack(v, tensors) for k, v in state.items()}
-    return [unpack(v, tensors) for v in state] if isinstance(state, list) else state
-
 # %% ../nbs/08_train.ipynb #2c09a914
 @patch
 def _state(self: Trainer) -> dict:
@@ -626,18 +773,14 @@ def _state(self: Trainer) -> dict:
             "optimiser": moments, "mechanisms": {m.name: m.state_dict() for m in self.mechanisms}}
 
 
-def _write_state(folder: Path, state: dict):
-    from safetensors.torch import save_file
-
-    packed, tensors = pack(state)
-    save_file(tensors, folder / "state.safetensors")
-    (folder / "state.json").write_text(json.dumps(packed), encoding="utf-8")
-
-
-def _read_state(folder: Path) -> dict:
-    from safetensors.torch import load_file
-
-    return unpack(json.loads((folder / "state.json").read_text(encoding="utf-8")), load_file(folder / "state.safetensors"))
+@patch
+def _card(self: Trainer) -> dict:
+    "What a checkpoint of this run belongs to."
+    settings = {k: v for k, v in {**asdict(self.config), **self.record}.items() if v is None or isinstance(v, (bool, int, float, str))}
+    return {"model": {"name": self.policy.name, "fingerprint": fingerprint(self.policy.model)},
+            "mechanisms": {m.name: type(m).__name__ for m in self.mechanisms},
+            "problems": {"count": len(self.problems), "fingerprint": self.stream.fingerprint},
+            "settings": {**settings, "compute": self.policy.compute_dtype}, "versions": versions()}
 
 # %% ../nbs/08_train.ipynb #2abd9b48
 @patch
@@ -645,17 +788,19 @@ def save_checkpoint(
     self: Trainer,
 ) -> Path:  # checkpoints/step-N
     "Write everything that the next step depends on; whole or not at all."
+    if self._changed: raise RunStopped("the last step was broken off in the middle of its update: there is no whole state to save")
+    self._open_run()
     if self.config.kl_coef: self._save_reference()
-    folder = self.out / "checkpoints"
-    folder.mkdir(exist_ok=True)
-    final, partial = folder / f"step-{self.step_count:06d}", folder / f".step-{self.step_count:06d}.part"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    self.policy.save(partial / "model")
-    _write_state(partial, self._state())
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(partial, final)
-    for old in sorted(folder.glob("step-*"))[: -self.config.keep_checkpoints]: shutil.rmtree(old)
+    self._write_log()
+    if (self.out / "metrics.jsonl").exists(): settle(self.out / "metrics.jsonl")
+
+    def fill(folder):
+        self.policy.save(folder / "model")
+        write_state(folder, self._state())
+
+    final = write_checkpoint(self.out, self.step_count, fill, self._card())
+    self._saved_at = self.step_count
+    for old in checkpoints(self.out)[: -self.config.keep_checkpoints]: discard(old)
     return final
 
 
@@ -665,48 +810,54 @@ def resume(
     run: str | Path | None = None,  # Run directory or a checkpoint in it; None: the trainer's own run directory
 ) -> int:  # The step that it continues after
     "Continue from the last whole checkpoint."
-    folder = last_checkpoint(Path(run or self.out))
-    state = _read_state(folder)
-    names = {m.name for m in self.mechanisms}
-    if set(state["mechanisms"]) != names:
-        raise InputError(f"{folder} was made with mechanisms {sorted(state['mechanisms'])}, this run has {sorted(names)}")
+    run = Path(run or self.out)
+    if self.out and run.resolve() == self.out.resolve(): tidy(run / "checkpoints")
+    folder = last_checkpoint(run)
+    card, reference = read_card(folder), folder.resolve().parent.parent / "reference"
+    if differs := unfit(card, self._card()): raise InputError(f"{folder} does not fit this run: {'; '.join(differs)}")
+    if self.config.kl_coef and not reference.is_dir():
+        raise InputError(f"{str(reference)!r} is not there: the KL penalty is measured from it; a run without one resumes with kl_coef=0")
+    for line in changes(card, self._card()): self.say(line)
+    self._load(folder, read_state(folder), reference)
+    if self.out: self._take_over(folder)
+    return self.step_count
+
+# %% ../nbs/08_train.ipynb #ca327739
+@patch
+def _load(self: Trainer, folder: Path, state: dict, reference: Path):
+    "Become what was saved. The mechanisms come first: they may still refuse."
+    for m in self.mechanisms: m.load_state_dict(state["mechanisms"][m.name])
     if self.config.kl_coef:
-        reference = folder.resolve().parent.parent / "reference"
-        if not reference.is_dir():
-            raise InputError(f"{str(reference)!r} is not there: the KL penalty is measured from it; "
-                             "a run without one resumes with kl_coef=0")
         self.policy.load_reference(reference)
         self._reference_at = reference
     self.policy.load(folder / "model")
     whole = self.optimiser.state_dict()
     self.optimiser.load_state_dict({**whole, "state": {int(i): s for i, s in state["optimiser"].items()}})
     self.stream.load_state_dict(state["stream"])
-    for m in self.mechanisms: m.load_state_dict(state["mechanisms"][m.name])
-    self.step_count, self.tokens_generated = state["step"], state["tokens_generated"]
-    if self.out: self._forget_later_steps()
-    return self.step_count
+    self.step_count, self.tokens_generated, self._changed = state["step"], state["tokens_generated"], False
+
+
+@patch
+def _take_over(self: Trainer, folder: Path):
+    "Go on in the same directory: what lies after the checkpoint will be run again."
+    if folder.resolve().parent.parent == self.out.resolve():
+        for later in [p for p in checkpoints(self.out) if int(p.name[5:]) > self.step_count]:
+            if fault := damage(later): self.say(f"{later} is damaged ({fault}); going on from {folder.name}")
+            discard(later)
+        self._saved_at = self.step_count
+    self._open_run()
+    self._forget_later_steps()
 
 # %% ../nbs/08_train.ipynb #9585a127
 @patch
 def _save_reference(self: Trainer):
     "Write the policy that the KL is measured from, once in a run; whole or not at all."
-    final, partial = self.out.resolve() / "reference", self.out / ".reference.part"
+    final, partial = self.out.resolve() / "reference", self.out.resolve() / ".reference.part"
     if self._reference_at == final: return
     shutil.rmtree(partial, ignore_errors=True)
     self.policy.save_reference(partial)
-    shutil.rmtree(final, ignore_errors=True)  # left by another run in the same place
-    os.replace(partial, final)
+    put_in_place(partial, final)  # in place of what another run may have left
     self._reference_at = final
-
-# %% ../nbs/08_train.ipynb #beb9f897
-def last_checkpoint(
-    run: Path,  # A run directory, or a checkpoint in it
-) -> Path:  # The checkpoint with the highest step
-    "The newest whole checkpoint of a run."
-    if (run / "state.json").exists(): return run
-    found = sorted((run / "checkpoints").glob("step-*"))
-    if not found: raise InputError(f"nothing to resume in {str(run)!r}: it has no checkpoints/step-*")
-    return found[-1]
 
 # %% ../nbs/08_train.ipynb #dc1d1056
 @patch
@@ -714,9 +865,14 @@ def _forget_later_steps(self: Trainer):
     "Steps after the checkpoint will be run again: their lines would stand twice in the logs."
     path = self.out / "metrics.jsonl"
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step_count]
-        write_whole(path, "".join(kept))
-        self.history = [json.loads(line) for line in kept]
+        lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _step_of(line) <= self.step_count]
+        write_whole(path, "".join(f"{line}\n" for line in lines))
+        self.history = [json.loads(line) for line in lines]
     for rollouts in (self.out / "rollouts").glob("step-*.jsonl"):
         if int(rollouts.stem.split("-")[1]) > self.step_count: rollouts.unlink()
+
+
+def _step_of(line: str) -> float:
+    "The step that a line of the log is about; infinity if it broke off."
+    try: return json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError): return math.inf

@@ -136,6 +136,19 @@ def test_responses_of_one_token_can_be_scored():
     assert_close(score(policy, rollouts)[0].detach(), torch.cat([r.logprobs for r in rollouts]), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("vocabulary", [1, 2, 255, 256, 257, 1000, 5000])
+def test_draw_is_the_first_token_whose_cumulated_probability_exceeds_u(vocabulary):
+    g = generator("draw", vocabulary)
+    probs = torch.rand(400, vocabulary, generator=g, dtype=torch.float64) ** 8
+    probs[:, ::3] = 0 if vocabulary > 2 else probs[:, ::3]
+    u = torch.rand(400, generator=g, dtype=torch.float64)
+    u[0], u[1] = 0, 1 - 2**-53
+    expected = [next(i for i, c in enumerate(row.cumsum(0)) if c > x * row.sum() - 1e-12 and row[i] > 0) for row, x in zip(probs, u)]
+    found = draw(probs, u)
+    assert (probs.gather(1, found[:, None]) > 0).all()
+    assert [(a, b) for a, b in zip(found.tolist(), expected) if a != b] == []
+
+
 def test_draw_never_picks_an_impossible_token():
     probs = torch.zeros(1000, 50)
     allowed = torch.randint(0, 50, (1000,), generator=generator("draw test"))

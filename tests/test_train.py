@@ -1,7 +1,6 @@
 "The trainer: equivalences, faults, and what a gradient may touch."
 import json
 import math
-from collections import Counter
 
 import pytest
 import torch
@@ -14,8 +13,8 @@ from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.sampler import sample
 from extra_nb.tasks import arithmetic, worked_solution
-from extra_nb.train import (RunStopped, TrainConfig, Trainer, _Clock, batch_loss, last_checkpoint, learning_rate, micro_batches, pack, unpack,
-                            warm_start, written_rollout)
+from extra_nb.checkpoints import last_checkpoint, pack, unpack
+from extra_nb.train import RunStopped, TrainConfig, Trainer, _Clock, batch_loss, learning_rate, micro_batches, warm_start, written_rollout
 from extra_nb.types import InputError, Problem, Request, Verdict
 
 PROBLEMS = arithmetic(24, levels=(2, 3), seed=2)
@@ -70,7 +69,7 @@ def test_micro_batches_of_any_size_give_the_same_gradient(average, mask_truncate
         groups, advantages, _ = t._collect(1, _Clock())
         if kl_coef:  # away from the reference, where the KL has a gradient
             with torch.no_grad(): policy.model.lm_head.weight.mul_(1.1)
-        t._accumulate([r for g in groups for r in g.rollouts], advantages.flatten(), Counter())
+        t._accumulate([r for g in groups for r in g.rollouts], advantages.flatten())
         t.close()
         return torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
@@ -258,7 +257,7 @@ def test_a_checkpoint_that_fails_to_be_written_leaves_the_last_one(tmp_path, mon
     t.step()
     good = t.save_checkpoint()
     t.step()
-    monkeypatch.setattr("extra_nb.train._write_state", lambda folder, state: (_ for _ in ()).throw(OSError("no space left on device")))
+    monkeypatch.setattr("extra_nb.train.write_state", lambda folder, state: (_ for _ in ()).throw(OSError("no space left on device")))
     with pytest.raises(OSError): t.save_checkpoint()
     assert last_checkpoint(tmp_path) == good
 

@@ -1,0 +1,117 @@
+"The fast decoder equals the plain one: architectures, adapters, precisions, shared heads, rows that leave, room that runs out."
+import pytest
+import torch
+from torch.testing import assert_close
+
+from extra_nb.decoder import FastDecoder, PlainDecoder, decoder, shared_head, twin_of
+from extra_nb.policy import Policy, _add_lora, tiny_policy
+from extra_nb.sampler import replay, sample
+from extra_nb.types import Problem, Request
+
+SMALL = dict(vocab_size=80, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+             max_position_embeddings=128, bos_token_id=None, eos_token_id=1, pad_token_id=0)
+
+
+def policy_of(kind, **config):
+    import transformers
+
+    tiny = tiny_policy()
+    settings = {**SMALL, "vocab_size": len(tiny.tokenizer), **config}
+    if kind == "GPT2": settings = dict(vocab_size=len(tiny.tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=128, eos_token_id=1, bos_token_id=None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = getattr(transformers, f"{kind}ForCausalLM" if kind != "GPT2" else "GPT2LMHeadModel")(getattr(transformers, f"{kind}Config")(**settings))
+    return Policy(model.eval(), tiny.tokenizer, kind, template="plain", instruction="{problem}\n")
+
+
+@torch.inference_mode()
+def both_ways(policy, contexts, copies, steps=6, room=2, atol=1e-4, leave=2):
+    plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, twin_of(policy), room)
+    for t in range(steps):
+        assert_close(fast.logits(), plain.logits(), atol=atol, rtol=atol)
+        tokens = plain.logits().argmax(-1)
+        plain.step(tokens), fast.step(tokens)
+        if t == leave:
+            index = torch.arange(0, len(tokens), 2)
+            plain.keep(index), fast.keep(index)
+
+
+CONTEXTS = {"head": [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14]], "none": [[5, 6, 7], [6, 7, 8, 9, 10], [7]], "one": [[5, 6, 7, 8]],
+            "prefix of another": [[5, 6, 7], [5, 6, 7, 8, 9, 10]], "same length": [[5, 6, 7], [5, 6, 8]]}
+
+
+@pytest.mark.parametrize("contexts", CONTEXTS.values(), ids=CONTEXTS)
+@pytest.mark.parametrize("group", [1, 3])
+def test_both_ways_agree(contexts, group):
+    both_ways(tiny_policy(), contexts, torch.arange(len(contexts)).repeat_interleave(group))
+
+
+@pytest.mark.parametrize("kind, decoding", [("Llama", "fast"), ("Qwen2", "fast"), ("Qwen3", "fast"), ("Gemma2", "plain"), ("Mistral", "plain")])
+def test_architectures(kind, decoding):
+    policy = policy_of(kind, **({"sliding_window": 8} if kind == "Mistral" else {}))
+    twin = twin_of(policy)
+    assert policy.decoding == decoding and (twin is None) == (decoding == "plain")
+    if twin: both_ways(policy, CONTEXTS["head"], torch.tensor([0, 0, 1, 2, 2]))
+    rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=12)[0][1]
+    logprobs, entropies = replay(policy, rollout)
+    assert_close(rollout.logprobs, logprobs, atol=1e-4, rtol=1e-4)
+    assert_close(rollout.entropies, entropies, atol=1e-4, rtol=1e-4)
+
+
+def test_any_other_architecture_is_decoded_somehow():
+    policy = policy_of("GPT2")
+    rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=8)[0][0]
+    assert policy.decoding in ("fast", "plain")
+    assert_close(rollout.logprobs, replay(policy, rollout)[0], atol=1e-4, rtol=1e-4)
+
+
+def test_adapters_are_decoded_as_they_are():
+    policy = tiny_policy()
+    policy.model = _add_lora(policy.model, 4, 8.0, False, 0)
+    with torch.no_grad():
+        for name, p in policy.model.named_parameters():
+            if "lora_B" in name: p.normal_(0, 0.1)
+    both_ways(policy, CONTEXTS["head"], torch.tensor([0, 1, 2, 2]))
+    assert policy.decoding == "fast"
+
+
+def test_half_precision_stays_near():
+    policy = tiny_policy(compute_dtype="bf16")
+    both_ways(policy, CONTEXTS["head"], torch.tensor([0, 1, 2, 2]), atol=0.1, leave=9)
+    assert policy.base.dtype == torch.float32 and twin_of(policy).model.get_output_embeddings().weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("compute", ["fp32", "bf16"])
+def test_the_twin_follows_the_weights(compute):
+    policy = tiny_policy(compute_dtype=compute)
+    requests = [Request(Problem("a", "3+5", "8"))]
+    before = sample(policy, requests, 4, max_new_tokens=16)[0]
+    with torch.no_grad():
+        for p in policy.model.parameters(): p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
+    after, fresh = sample(policy, requests, 4, max_new_tokens=16)[0], tiny_policy(compute_dtype=compute)
+    fresh.model.load_state_dict(policy.model.state_dict())
+    assert any(a.text != b.text for a, b in zip(before, after))
+    for a, b in zip(after, sample(fresh, requests, 4, max_new_tokens=16)[0]): assert_close(a.logprobs, b.logprobs) and a.text == b.text
+
+
+def test_the_twin_holds_no_second_copy_in_32_bits():
+    policy = tiny_policy()
+    theirs = {p.data_ptr() for p in policy.model.parameters()}
+    assert {p.data_ptr() for p in twin_of(policy).model.parameters()} == theirs
+
+
+def test_room_grows():
+    both_ways(tiny_policy(), CONTEXTS["none"], torch.tensor([0, 1, 2]), steps=40, room=1)
+
+
+def test_a_model_that_disagrees_is_decoded_the_plain_way(monkeypatch):
+    import extra_nb.decoder as module
+
+    monkeypatch.setattr(module, "_one_query", lambda q, *args: torch.zeros(q.shape[0], 1, q.shape[1], q.shape[3]))
+    policy = tiny_policy()
+    assert twin_of(policy) is None and policy.decoding == "plain"
+    assert type(decoder(policy, [[5, 6]], torch.tensor([0]))) is PlainDecoder
+
+
+@pytest.mark.parametrize("contexts, length", [([[1, 2, 3], [1, 2, 4]], 2), ([[1], [1]], 0), ([[1, 2], [1, 2]], 1), ([[3, 1], [2, 1]], 0), ([[9]], 0)])
+def test_shared_head(contexts, length): assert shared_head(contexts) == length

@@ -1,0 +1,383 @@
+"Exact resume and reload safety: what is equal bit for bit, what is refused, and what is merely said."
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.testing import assert_close
+
+from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, pack, read_card, read_state, tidy, write_checkpoint, write_state
+from extra_nb.embedders import NgramEmbedder
+from extra_nb.grpo import Mechanism
+from extra_nb.novelty import NoveltyBonus
+from extra_nb.policy import load_policy, tiny_policy
+from extra_nb.regeneration import PrefixRegeneration
+from extra_nb.tasks import arithmetic
+from extra_nb.train import RunStopped, Trainer, fixed_randomness
+from extra_nb.types import InputError, Verdict, stable_hash
+
+PROBLEMS = arithmetic(10, levels=(2, 3), seed=2)
+
+
+class Judge:
+    "Right and wrong in every step, whatever the policy knows; the same text is always judged alike."
+    def judge(self, problems, responses):
+        right = [stable_hash(r) % 3 == 0 for r in responses]
+        return [Verdict(r, "correct" if r else "wrong") for r in right]
+
+
+def novelty(**kwargs): return NoveltyBonus(**{"embedder": NgramEmbedder(), "min_history": 4, **kwargs})
+
+
+def regeneration(**kwargs):
+    return PrefixRegeneration(**{"start_step": 1, "per_step": 2, "min_gap": 2, "cut_at": "entropy", "embedder": NgramEmbedder(), **kwargs})
+
+
+class Dice(Mechanism):
+    "Draws from every global generator, as a mechanism of one's own may."
+    name = "dice"
+
+    def step_end(self, step, groups): return {"dice/python": random.random(), "dice/numpy": np.random.rand(), "dice/torch": torch.rand(()).item()}
+
+
+MECHANISMS = {"grpo": lambda: [], "novelty": lambda: [novelty()], "regeneration": lambda: [regeneration()], "both": lambda: [novelty(), regeneration()],
+              "ngram": lambda: [novelty(kind="ngram")], "surprise, placebo": lambda: [novelty(kind="surprise", placebo=True)],
+              "running scale, before the norm": lambda: [novelty(scale="running", before_norm=True)], "random prefixes": lambda: [regeneration(select="random")],
+              "dice": lambda: [Dice()]}
+
+
+def trainer(out, mechanisms=(), adapter="none", policy=None, problems=PROBLEMS, seed=0, **settings):
+    policy = policy or (tiny_policy(seed) if adapter == "none" else load_policy("tiny", adapter=adapter, lora_rank=4, seed=seed))
+    settings = {"steps": 4, "problems_per_step": 4, "group_size": 4, "max_new_tokens": 12, "lr": 3e-3, "say": None, "verifier": Judge(), **settings}
+    return Trainer(policy, problems, mechanisms, out=out, **settings)
+
+
+def everything(t):
+    "All that a run leaves: weights, all other state, metrics but for times, every rollout."
+    def plain(x): return x.tolist() if isinstance(x, torch.Tensor) else x
+
+    packed, tensors = pack(t._state())
+    weights = {n: p.detach().clone() for n, p in t.policy.model.named_parameters()}
+    log = [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in (t.out / "metrics.jsonl").read_text().splitlines()]
+    rollouts = {p.name: p.read_text() for p in (t.out / "rollouts").iterdir()}
+    return weights, (packed, {k: plain(v) for k, v in tensors.items()}), log, rollouts
+
+
+def assert_equal(one, other):
+    for name in one[0]: assert_close(other[0][name], one[0][name], atol=0, rtol=0)
+    assert other[2] == one[2]  # metrics first: they say best what went apart
+    assert other[1] == one[1] and other[3] == one[3]
+
+
+def straight_and_resumed(tmp_path, mechanisms, adapter="none", stop_after=2, **settings):
+    whole = trainer(tmp_path / "whole", mechanisms(), adapter, **settings)
+    whole.fit()
+    first = trainer(tmp_path / "parts", mechanisms(), adapter, **settings)
+    for _ in range(stop_after): first.step()
+    first.save_checkpoint()
+    second = trainer(tmp_path / "parts", mechanisms(), adapter, **settings)
+    assert second.resume() == stop_after
+    second.fit()
+    return whole, second
+
+
+@pytest.mark.parametrize("name, adapter", [(name, adapter) for name in MECHANISMS for adapter in ("none", "lora")
+                                           if adapter == "none" or name in ("grpo", "novelty", "regeneration", "both")])
+def test_k_steps_and_k_more_are_2k_steps(tmp_path, name, adapter):
+    whole, resumed = straight_and_resumed(tmp_path, MECHANISMS[name], adapter)
+    assert_equal(everything(whole), everything(resumed))
+    if name in ("regeneration", "both"): assert sum(m["regen/groups"] for m in resumed.history[2:]) > 0, "a queue must have been taken over"
+    if name in ("novelty", "both"): assert sum(m["novelty/paid"] for m in resumed.history[2:]) > 0, "a memory must have been taken over"
+
+
+@pytest.mark.parametrize("settings", [
+    {"micro_batch_tokens": 40}, {"minibatch_problems": 2, "epochs": 2}, {"minibatch_problems": 1, "micro_batch_tokens": 30, "epochs": 2},
+    {"kl_coef": 0.05, "micro_batch_tokens": 60}, {"lr_schedule": "cosine", "warmup_steps": 2}, {"dynamic_sampling": 2}, {"gradient_checkpointing": True},
+    {"overlong_buffer": 6, "mask_truncated": True, "loss_average": "constant", "advantage_scale": "none"},
+], ids=lambda s: ",".join(s))
+def test_whatever_the_update_is_like(tmp_path, settings):
+    whole, resumed = straight_and_resumed(tmp_path, MECHANISMS["both"], "lora" if "epochs" in settings else "none", **settings)
+    assert_equal(everything(whole), everything(resumed))
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 3])
+def test_after_any_number_of_steps(tmp_path, stop_after):
+    whole, resumed = straight_and_resumed(tmp_path, MECHANISMS["both"], stop_after=stop_after)
+    assert_equal(everything(whole), everything(resumed))
+
+
+def test_bf16_weights_and_dropout(tmp_path):
+    "Moments in bf16, and a model that draws random numbers in training."
+    def policy():
+        p = tiny_policy()
+        p.model.to(torch.bfloat16)
+        for layer in p.model.model.layers: layer.self_attn.attention_dropout = 0.3
+        return p
+
+    ends = []
+    for out, parts in (("whole", (4,)), ("parts", (2, 2))):
+        for n, steps in enumerate(parts):
+            torch.manual_seed(n)  # the state that a process happens to be in must not matter
+            t = trainer(tmp_path / out, MECHANISMS["both"](), policy=policy(), gradient_checkpointing=True)
+            if n: t.resume()
+            for _ in range(steps): t.step()
+            t.save_checkpoint()
+        ends.append(everything(t))
+    assert_equal(*ends)
+
+
+class Stop(Exception): pass
+
+
+POINTS = {  # where the third step is broken off -> whether the step leaves no trace in the trainer
+    "plan": True, "sample": True, "judge": True, "advantage": True, "forward": True, "second forward": True, "optimiser": False, "second update": False,
+    "first memory": False, "second memory": False, "metrics": True, "rollouts": True}
+
+
+def break_off(t, point, monkeypatch):
+    "Let the next step end at a point of it."
+    def after(n, real):
+        calls = []
+
+        def call(*args, **kwargs):
+            calls.append(1)
+            if len(calls) > n: raise Stop
+            return real(*args, **kwargs)
+        return call
+
+    where = {"plan": (t.stream, "next", 0), "sample": ("extra_nb.train.sample", None, 0), "judge": (t.verifier, "judge", 0),
+             "advantage": (t.mechanisms[0], "advantage", 0), "forward": ("extra_nb.train.batch_loss", None, 0),
+             "second forward": ("extra_nb.train.batch_loss", None, 1), "optimiser": (t.optimiser, "step", 0), "second update": (t.optimiser, "step", 1),
+             "first memory": (t.mechanisms[0], "step_end", 0), "second memory": (t.mechanisms[1], "step_end", 0),
+             "metrics": ("extra_nb.train.append_line", None, 0), "rollouts": ("extra_nb.train.rollout_record", None, 3)}
+    target, name, n = where[point]
+    if name is None:
+        import extra_nb.train as module
+
+        target, name = module, target.rpartition(".")[2]
+    monkeypatch.setattr(target, name, after(n, getattr(target, name)))
+
+
+SMALL = {"micro_batch_tokens": 20, "minibatch_problems": 2}  # several micro-batches in each of two mini-batches
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    t = trainer(tmp_path_factory.mktemp("whole"), MECHANISMS["both"](), **SMALL)
+    t.fit()
+    return everything(t)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_stop_at_any_point_of_a_step(tmp_path, monkeypatch, point, uninterrupted):
+    t = trainer(tmp_path / "parts", MECHANISMS["both"](), checkpoint_every=1, **SMALL)
+    t.step(), t.step()
+    t.save_checkpoint()
+    with monkeypatch.context() as patch:
+        break_off(t, point, patch)
+        with pytest.raises(Stop): t.step()
+    if POINTS[point]:  # the trainer itself can go on
+        if point not in ("metrics", "rollouts"): assert t.step_count == 2
+        if point != "rollouts":
+            t.fit()
+            assert_equal(uninterrupted, everything(t))
+    else:
+        with pytest.raises(RunStopped, match="middle of its update"): t.step()
+        with pytest.raises(RunStopped, match="no whole state"): t.save_checkpoint()
+    again = trainer(tmp_path / "parts", MECHANISMS["both"](), **SMALL)
+    again.resume()
+    again.fit()
+    assert_equal(uninterrupted, everything(again))
+
+
+@pytest.mark.parametrize("point", ["sample", "second forward", "optimiser", "second memory", "rollouts"])
+def test_fit_saves_what_is_whole_before_it_gives_up(tmp_path, monkeypatch, point, uninterrupted):
+    t = trainer(tmp_path / "parts", MECHANISMS["both"](), checkpoint_every=0, **SMALL)
+    t.step(), t.step()
+    with monkeypatch.context() as patch:
+        break_off(t, point, patch)
+        with pytest.raises(RunStopped) as e: t.fit()
+    assert "Stop" in str(e.value) and "\n" not in str(e.value)
+    if not POINTS[point]:
+        assert "there is no checkpoint yet" in str(e.value) and not checkpoints(tmp_path / "parts")
+        return
+    assert "--resume" in str(e.value)
+    again = trainer(tmp_path / "parts", MECHANISMS["both"](), **SMALL)
+    assert again.resume() == (3 if point == "rollouts" else 2)
+    again.fit()
+    found = everything(again)
+    if point == "rollouts":  # the records of this step could not be made, so there are none
+        found[3]["step-000003.jsonl"] = uninterrupted[3]["step-000003.jsonl"]
+        found[2].insert(2, uninterrupted[2][2])
+    assert_equal(uninterrupted, found)
+
+
+def test_random_numbers_of_the_surrounding_program_are_left_alone(tmp_path):
+    def draws(): return [random.random(), np.random.rand(), torch.rand(()).item()]
+
+    def seeded(): random.seed(1), np.random.seed(1), torch.manual_seed(1)
+
+    seeded()
+    before = draws()
+    seeded()
+    t = trainer(tmp_path, [Dice()])
+    t.step()
+    assert draws() == before
+    with pytest.raises(Stop), fixed_randomness(1): raise Stop
+    seeded()
+    assert draws() == before
+
+
+# ---- reload safety
+
+@pytest.fixture
+def saved(tmp_path):
+    t = trainer(tmp_path / "run", MECHANISMS["both"]())
+    t.step()
+    t.save_checkpoint()
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("other, words", [
+    (lambda out: trainer(out, [novelty()]), ["its mechanisms are novelty (NoveltyBonus), regeneration (PrefixRegeneration), this run has novelty (NoveltyBonus)"]),
+    (lambda out: trainer(out), ["this run has none"]),
+    (lambda out: trainer(out, MECHANISMS["both"](), policy=tiny_policy(width=32)), ["its model is 'tiny', this run has one with other parameters"]),
+    (lambda out: trainer(out, MECHANISMS["both"](), adapter="lora"), ["its model"]),
+    (lambda out: trainer(out, MECHANISMS["both"](), problems=PROBLEMS[:-1]), ["it is about 10 problems, this run about 9"]),
+    (lambda out: trainer(out, MECHANISMS["both"](), problems=PROBLEMS[::-1]), ["its 10 problems are others, or stand in another order"]),
+    (lambda out: trainer(out, policy=tiny_policy(layers=1), problems=PROBLEMS[:5]), ["its model", "its mechanisms", "about 10 problems"]),
+    (lambda out: trainer(out, [novelty(kind="ngram"), regeneration()]), ["novelty kind 'embedding'"]),
+])
+def test_what_does_not_fit_is_named_and_nothing_is_touched(saved, other, words):
+    before = {p: p.read_bytes() for p in saved.rglob("*") if p.is_file()}
+    t = other(saved)
+    weights = [p.detach().clone() for p in t.policy.model.parameters()]
+    with pytest.raises(InputError) as e: t.resume()
+    assert all(w in str(e.value) for w in words) and "\n" not in str(e.value), str(e.value)
+    for p, w in zip(t.policy.model.parameters(), weights): assert_close(p.detach(), w, atol=0, rtol=0)
+    assert {p: p.read_bytes() for p in saved.rglob("*") if p.is_file()} == before
+
+
+def test_an_adapter_belongs_to_one_base_model(tmp_path):
+    t = trainer(tmp_path, adapter="lora")
+    t.step()
+    t.save_checkpoint()
+    with pytest.raises(InputError, match="other parameters"): trainer(tmp_path, adapter="lora", seed=1).resume()
+
+
+def test_what_is_merely_different_is_said(saved):
+    said = []
+    card = read_card(last_checkpoint(saved))
+    card["versions"]["torch"] = "1.0"
+    (last_checkpoint(saved) / "checkpoint.json").write_text(json.dumps(card))
+    t = trainer(saved, MECHANISMS["both"](), lr=0.5, say=said.append)
+    assert t.resume() == 1
+    assert "lr=0.5 (was 0.003)" in said[0] and "torch" in said[1] and "(was 1.0)" in said[1] and len(said) == 2
+    said.clear()
+    trainer(saved, MECHANISMS["both"](), lr=3e-3, say=said.append).resume()
+    assert len(said) == 1
+
+
+def test_another_format_is_refused_with_the_version_that_made_it(saved):
+    path = last_checkpoint(saved) / "checkpoint.json"
+    path.write_text(json.dumps({**read_card(path.parent), "format": 99}))
+    with pytest.raises(InputError, match="format is 99 and this version reads 2; it was made by extra_nb"): trainer(saved, MECHANISMS["both"]()).resume()
+
+
+def test_nothing_in_a_checkpoint_is_executed_on_load(saved):
+    for p in last_checkpoint(saved).rglob("*"):
+        if p.is_file(): assert p.suffix in (".json", ".safetensors", ".jinja", ".md"), p
+    for p in last_checkpoint(saved).rglob("*.safetensors"): load_file(p)
+
+
+@pytest.mark.parametrize("hurt", [
+    lambda f: (f / "state.safetensors").write_bytes((f / "state.safetensors").read_bytes()[:-1]), lambda f: (f / "state.json").unlink(),
+    lambda f: (f / "checkpoint.json").write_text('{"half'), lambda f: (f / "checkpoint.json").write_text("[]"), lambda f: (f / "model" / "config.json").unlink(),
+])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, hurt):
+    whole = trainer(tmp_path / "whole", MECHANISMS["both"]())
+    whole.fit()
+    t = trainer(tmp_path / "run", MECHANISMS["both"](), checkpoint_every=1)
+    for _ in range(3): t.step(), t.save_checkpoint()
+    hurt(checkpoints(tmp_path / "run")[-1])
+    said = []
+    again = trainer(tmp_path / "run", MECHANISMS["both"](), say=said.append)
+    assert again.resume() == 2
+    assert any("step-000003 is damaged" in line for line in said)
+    again.fit()
+    assert_equal(everything(whole), everything(again))
+    for folder in checkpoints(tmp_path / "run"): assert damage(folder) is None
+
+
+def test_where_all_are_damaged_it_is_said(saved):
+    (last_checkpoint(saved) / "state.json").unlink()
+    with pytest.raises(InputError, match="step-000001 is damaged: state.json is missing"): trainer(saved, MECHANISMS["both"]()).resume()
+    with pytest.raises(InputError, match="is damaged: state.json is missing"): last_checkpoint(saved / "checkpoints" / "step-000001")
+
+
+def test_going_back_to_an_earlier_checkpoint_forgets_the_later_ones(tmp_path):
+    t = trainer(tmp_path, checkpoint_every=1, keep_checkpoints=4)
+    t.fit()
+    again = trainer(tmp_path, keep_checkpoints=1)
+    assert again.resume(tmp_path / "checkpoints" / "step-000002") == 2
+    assert [p.name for p in checkpoints(tmp_path)] == ["step-000001", "step-000002"]
+    again.step(), again.save_checkpoint()
+    assert [p.name for p in checkpoints(tmp_path)] == ["step-000003"]  # the newest, not the one with the highest number of old
+
+
+def test_a_directory_that_holds_a_run_is_not_written_over(saved):
+    before = (saved / "config.json").read_bytes()
+    t = trainer(saved, lr=0.5)
+    with pytest.raises(InputError, match="holds a run already"): t.step()
+    with pytest.raises(InputError, match="holds a run already"): t.save_checkpoint()
+    assert (saved / "config.json").read_bytes() == before
+
+
+def test_a_finished_run_that_is_resumed_is_left_as_it_is(tmp_path):
+    trainer(tmp_path, checkpoint_every=2).fit()
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "checkpoints").rglob("*")}
+    again = trainer(tmp_path)
+    assert again.resume() == 4
+    again.fit()
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "checkpoints").rglob("*")} == before
+
+
+# ---- files
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    for step in (1, 2): write_checkpoint(tmp_path, step, lambda f: write_state(f, {}), {})
+    folder = tmp_path / "checkpoints"
+    (folder / ".step-000003.part").mkdir()
+    (folder / ".step-000003.part" / "state.json").write_text("{")
+    (folder / ".step-000000.gone").mkdir()
+    (folder / "step-000002").rename(folder / ".step-000002.old")  # killed between the two renames
+    tidy(folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["step-000001", "step-000002"]
+    assert damage(folder / "step-000002") is None
+    (folder / ".step-000002.old").mkdir()  # killed after them
+    tidy(folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["step-000001", "step-000002"] and damage(folder / "step-000002") is None
+    tidy(tmp_path / "nowhere")
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path):
+    write_checkpoint(tmp_path, 1, lambda f: write_state(f, {"a": 1}), {})
+    with pytest.raises(Stop): write_checkpoint(tmp_path, 1, lambda f: (_ for _ in ()).throw(Stop()), {})
+    assert read_state(last_checkpoint(tmp_path)) == {"a": 1}
+    write_checkpoint(tmp_path, 1, lambda f: write_state(f, {"a": 2}), {})
+    assert read_state(last_checkpoint(tmp_path)) == {"a": 2} and [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000001"]
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path):
+    for step in (999_999, 1_000_000, 5): write_checkpoint(tmp_path, step, lambda f: write_state(f, {}), {})
+    (tmp_path / "checkpoints" / "step-mine").mkdir()
+    assert [p.name for p in checkpoints(tmp_path)] == ["step-000005", "step-999999", "step-1000000"]
+    discard(last_checkpoint(tmp_path))
+    assert last_checkpoint(tmp_path).name == "step-999999"
+
+
+def test_lines_are_appended_whole(tmp_path):
+    for text in ("a", "é" * 3, ""): append_line(tmp_path / "log", text)
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "a\nééé\n\n"
