@@ -10,7 +10,7 @@ __all__ = ['CARD', 'FORMAT', 'write_whole', 'append_line', 'settle', 'pack', 'un
            'damage', 'write_checkpoint', 'put_in_place', 'checkpoints', 'last_checkpoint', 'discard', 'tidy',
            'fingerprint', 'unfit', 'changes']
 
-# %% ../nbs/07b_checkpoints.ipynb #d129a3c3
+# %% ../nbs/07b_checkpoints.ipynb #e121b93f
 import json
 import os
 import shutil
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from .types import InputError, stable_hash
@@ -137,7 +138,7 @@ def damage(
         if found != size: return f"{name} holds {found} of {size} bytes"
     return None
 
-# %% ../nbs/07b_checkpoints.ipynb #4bb38e02
+# %% ../nbs/07b_checkpoints.ipynb #3fb0dc01
 def write_checkpoint(
     run: Path,  # A run directory
     step: int,
@@ -155,9 +156,8 @@ def write_checkpoint(
         files = {p.relative_to(partial).as_posix(): p.stat().st_size for p in sorted(partial.rglob("*")) if p.is_file()}
         (partial / CARD).write_text(json.dumps({"format": FORMAT, "step": step, **card, "files": files}, indent=1), encoding="utf-8")
         put_in_place(partial, final)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    except SafetensorError as e: raise OSError(f"{final}: {e}") from None  # what it calls a full disk
+    finally: shutil.rmtree(partial, ignore_errors=True)
     return final
 
 

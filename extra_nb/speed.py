@@ -125,7 +125,7 @@ def ends_by_chance(
     V = head.out_features
     return varied(policy, tuple(range(V - max(1, round(V / mean)), V)), model=model)
 
-# %% ../nbs/10b_speed.ipynb #c2e76d56
+# %% ../nbs/10b_speed.ipynb #028e8e35
 WORKLOADS = {"a": "64 new tokens, prompts of about 80 tokens", "b": "the same after about 300 tokens of shared examples",
              "c": "lengths as they come, 1 to 256 new tokens", "d": "64 new tokens after prefixes of 100 to 200 tokens"}
 PROBLEMS, GROUP, PROMPT, EXAMPLES, NEW, LONGEST = 8, 8, 80, 300, 64, 256  # counts of problems, responses and tokens
@@ -151,7 +151,8 @@ def workload(
     requests = tuple(Request(p) for p in problems_for(policy, PROBLEMS, shared))
     if name == "d":
         ids = policy.tokenizer(story(policy, 200, "prefix"), add_special_tokens=False).input_ids
-        requests = tuple(Request(r.problem, tuple(ids[: 100 + 100 * i // (PROBLEMS - 1)]), origin="regeneration") for i, r in enumerate(requests))
+        cuts = [100 + 100 * i // (PROBLEMS - 1) for i in range(PROBLEMS)]
+        requests = tuple(Request(r.problem, tuple(ids[:cut]), origin="regeneration") for r, cut in zip(requests, cuts))
     if name != "c": return varied(policy), Workload(requests, GROUP, NEW, (NEW,) * PROBLEMS * GROUP)
     blank = ends_by_chance(policy)
     return blank, Workload(requests, GROUP, LONGEST, row_lengths(_drawn(blank, requests, GROUP, LONGEST)))
@@ -194,7 +195,7 @@ def our_sampler(
 
     return run
 
-# %% ../nbs/10b_speed.ipynb #6b68f64d
+# %% ../nbs/10b_speed.ipynb #625d251d
 def peer_model(
     policy: Policy,
     weights: str,  # "fp32" or "bf16"
@@ -208,7 +209,8 @@ def peer_model(
     return model
 
 
-def _rows(policy: Policy, work: Workload) -> list[list[int]]: return [context_of(policy, r) for r in work.requests for _ in range(work.group_size)]
+def _rows(policy: Policy, work: Workload) -> list[list[int]]:
+    return [context_of(policy, r) for r in work.requests for _ in range(work.group_size)]
 
 
 def generate_sampler(
@@ -232,7 +234,7 @@ def generate_sampler(
 
     return run
 
-# %% ../nbs/10b_speed.ipynb #0c494bc8
+# %% ../nbs/10b_speed.ipynb #c51a74fb
 def batch_sampler(
     policy: Policy,
     work: Workload,
@@ -244,10 +246,10 @@ def batch_sampler(
     model, rows = peer_model(policy, weights), _rows(policy, work)
     logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
     model.generation_config.eos_token_id = -1  # its own word for none
-    page = 256
+    page = 32  # small, so that responses to one prompt share most of its pages
     pages = sum(-(-(len(row) + n) // page) for row, n in zip(rows, work.lengths))
     settings = ContinuousBatchingConfig() if policy.device.type == "cuda" else ContinuousBatchingConfig(
-        page_size=page, num_blocks=pages + len(rows), max_batch_tokens=1024)
+        page_size=page, num_blocks=pages + 8, max_batch_tokens=1024)
 
     def run(limit=None):
         with model.continuous_batching_context_manager(continuous_batching_config=settings, timeout=60) as manager:
@@ -282,7 +284,7 @@ def candidates(
     return {**{f"ours {kind}": our_sampler(policy, work, kind) for kind in ("fp32", "bf16")},
             **{f"{name} {kind}": make(policy, work, kind) for name, make in PEERS.items() for kind in ("fp32", "bf16")}}
 
-# %% ../nbs/10b_speed.ipynb #aeb3a27d
+# %% ../nbs/10b_speed.ipynb #e0a93b26
 def alternate(
     candidates: dict[str, Candidate],
     work: Workload,
@@ -308,6 +310,8 @@ def alternate(
             assert lengths == work.lengths, f"{name} made {sum(lengths)} tokens where {work.tokens} were asked for"
             if device.type == "cuda": peaks[name] = max(peaks.get(name, 0), torch.cuda.max_memory_allocated(device))
         say(f"  round {i + 1}/{repeats}: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in rounds[-1].items()))
+        fastest = min((seconds for name, seconds in rounds[0].items() if not name.startswith("ours")), default=0)
+        running = {name: run for name, run in running.items() if name.startswith("ours") or rounds[0][name] <= 3 * fastest}
     return {"rounds": rounds, "left_out": left_out, "peak_bytes": peaks or None}
 
 # %% ../nbs/10b_speed.ipynb #d8999404
@@ -424,7 +428,7 @@ def bench_sampler(
     say("\n" + rate_table(found))
     return _finish({"bench": "sampler", "unit": "tokens per second", "bandwidth": bandwidth, "workloads": found}, config, rate_figure, say)
 
-# %% ../nbs/10b_speed.ipynb #6c42b9bc
+# %% ../nbs/10b_speed.ipynb #4a2b2011
 def rate_table(
     found: dict[str, dict],  # Workload -> record of `compare`
 ) -> str:  # Aligned columns
@@ -434,7 +438,8 @@ def rate_table(
     for name, r in found.items():
         rates = [f"{r['peers'][p]:.0f}" if p in r["peers"] else "-" for p in peers]
         spread = "{:.2f}-{:.2f}".format(*r["ratio_range"]) if r["ratio_range"] else "-"
-        rows.append([name, f"{r['ours']:.0f} ({r['setting'][5:]})", *rates, f"{r['ratio']:.2f}" if r["ratio"] else "-", spread, f"{r['bandwidth_share']:.0%}"])
+        ratio, ours = f"{r['ratio']:.2f}" if r["ratio"] else "-", f"{r['ours']:.0f} ({r['setting'][5:]})"
+        rows.append([name, ours, *rates, ratio, spread, f"{r['bandwidth_share']:.0%}"])
     return aligned(rows)
 
 
@@ -445,12 +450,12 @@ def aligned(
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows)
 
-# %% ../nbs/10b_speed.ipynb #d7796f4f
+# %% ../nbs/10b_speed.ipynb #166cf98c
 def rate_figure(
     record: dict,  # From `bench_sampler`
 ) -> Figure:
     "Tokens per second as bars: ours in blue, the peers in grey and orange."
-    bars = [(name, candidate, rate) for name, r in record["workloads"].items() for candidate, rate in {"ours": r["ours"], **r["peers"]}.items()]
+    bars = [(name, n, rate) for name, r in record["workloads"].items() for n, rate in {"ours": r["ours"], **r["peers"]}.items()]
     return bar_figure(bars, "workload", record["unit"])
 
 
@@ -482,7 +487,7 @@ class Pattern:
     def judge(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         return [Verdict(i % self.period == 0, "correct" if i % self.period == 0 else "wrong") for i in range(len(responses))]
 
-# %% ../nbs/10b_speed.ipynb #13c700e8
+# %% ../nbs/10b_speed.ipynb #c1a2a84f
 @dataclass(frozen=True)
 class StepBench(SpeedBench):
     "All settings of `extra-bench step`."
@@ -493,10 +498,11 @@ class StepBench(SpeedBench):
     def __post_init__(self):
         super().__post_init__()
         if self.problems < 1: raise InputError(f"problems={self.problems}: at least 1 is needed")
-        if self.group_size < 2 or self.group_size % 2: raise InputError(f"group_size={self.group_size}: an even number of at least 2 is needed")
+        if self.group_size < 2 or self.group_size % 2:
+            raise InputError(f"group_size={self.group_size}: an even number of at least 2 is needed")
         if self.new_tokens < 1: raise InputError(f"new_tokens={self.new_tokens}: at least 1 is needed")
 
-# %% ../nbs/10b_speed.ipynb #5a6af437
+# %% ../nbs/10b_speed.ipynb #666a27f4
 RATE = dict(lr=1e-6, weight_decay=0.01)  # of AdamW, in both trainers
 
 
@@ -504,13 +510,11 @@ def our_trainer(
     policy: Policy,
     compute: str,  # "fp32" or "bf16"
     config: StepBench,
-    mechanisms=(),
-    period: int = 2,  # Of the verifier
 ) -> Trainer:
     "Our trainer on made-up problems; it writes nothing."
     policy = varied(policy, compute=compute)
-    return Trainer(policy, problems_for(policy, config.problems), mechanisms, problems_per_step=config.problems, group_size=config.group_size,
-                   max_new_tokens=config.new_tokens, steps=10**6, verifier=Pattern(period), say=None, **RATE)
+    return Trainer(policy, problems_for(policy, config.problems), problems_per_step=config.problems, group_size=config.group_size,
+                   max_new_tokens=config.new_tokens, steps=10**6, verifier=Pattern(2), say=None, **RATE)
 
 
 def our_step(
@@ -544,7 +548,7 @@ def trl_config(
         use_cpu=device.type == "cpu", generation_kwargs={"eos_token_id": None}, shuffle_dataset=False, report_to="none",
         save_strategy="no", logging_strategy="no", disable_tqdm=True)
 
-# %% ../nbs/10b_speed.ipynb #911716f0
+# %% ../nbs/10b_speed.ipynb #66b85f51
 def trl_steps(
     policy: Policy,
     config: StepBench,
@@ -573,8 +577,8 @@ def trl_steps(
 
     prompts = Dataset.from_list([{"prompt": policy.render(p)} for p in problems_for(policy, config.problems)])
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        trainer = Timed(model, reward, trl_config(config, device, steps, autocast, folder), prompts, processing_class=deepcopy(policy.tokenizer),
-                        callbacks=[_step_clock(found, device, between)])
+        settings, clock = trl_config(config, device, steps, autocast, folder), _step_clock(found, device, between)
+        trainer = Timed(model, reward, settings, prompts, processing_class=deepcopy(policy.tokenizer), callbacks=[clock])
         trainer.eos_token_ids = [-1]  # no token ends a response, here as in ours
         trainer.train()
     return found
@@ -606,7 +610,7 @@ def _quiet():
     try: yield
     finally: theirs.set_verbosity(before)
 
-# %% ../nbs/10b_speed.ipynb #16964533
+# %% ../nbs/10b_speed.ipynb #2454cb46
 def bench_step(
     config: StepBench,
     say=print,
@@ -620,7 +624,10 @@ def bench_step(
     for name, setting in TRL_SETTINGS.items():
         say(f"{name}: {config.problems} problems x {config.group_size} responses x {config.new_tokens} tokens ...")
         ours: list[dict] = []
-        theirs = trl_steps(original, config, config.repeats + 1, **setting, between=lambda: ours.append({n: our_step(t) for n, t in trainers.items()}))
+
+        def between(): ours.append({n: our_step(t) for n, t in trainers.items()})
+
+        theirs = trl_steps(original, config, config.repeats + 1, **setting, between=between)
         steps += [{name: their, **our} for their, our in zip(theirs, ours)][1:]
         for i, r in enumerate(steps[-config.repeats :]):
             say(f"  round {i + 1}/{config.repeats}: " + ", ".join(f"{n} {s['seconds']:.2f} s" for n, s in r.items()))
@@ -756,7 +763,7 @@ def lengths_that_fit(
     while fit > 2 and 5 * 4 * rows * fit * vocabulary > free // 2: fit //= 2
     return [length] if fit == length else [fit // 2, fit]
 
-# %% ../nbs/10b_speed.ipynb #68c24e6c
+# %% ../nbs/10b_speed.ipynb #6ad4231a
 def step_peak(
     name: str,  # "ours fp32", "ours bf16", or one of TRL_SETTINGS
     model: str,
@@ -783,7 +790,8 @@ def in_child(
     "Do a job in a fresh process."
     start = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from extra_nb.speed import _child; _child(*sys.argv[2:])"
     command = [sys.executable, "-c", start, json.dumps(sys.path), job, json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"})
+    env = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env)
     said = done.stdout.strip().splitlines()
     if done.returncode == 0 and said: return int(said[-1])
     reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -843,7 +851,7 @@ def _step_peaks(config: MemoryBench, device: str, say) -> dict:
             rounds[-1][name] = in_child("step", name=name, model=config.model, device=device)
     return compare(rounds, "bytes")
 
-# %% ../nbs/10b_speed.ipynb #f956f0bc
+# %% ../nbs/10b_speed.ipynb #cd9631a7
 def bytes_table(
     record: dict,  # From `bench_memory`
 ) -> str:  # Aligned columns
@@ -861,7 +869,8 @@ def bytes_figure(
 ) -> Figure:
     "Peaks as bars."
     parts = {"head": record, **({"step": record["step"]} if "step" in record else {})}
-    return bar_figure([(what, n, peak / 1e9) for what, r in parts.items() for n, peak in {"ours": r["ours"], **r["peers"]}.items()], "part", "peak in GB")
+    bars = [(what, n, peak / 1e9) for what, r in parts.items() for n, peak in {"ours": r["ours"], **r["peers"]}.items()]
+    return bar_figure(bars, "part", "peak in GB")
 
 # %% ../nbs/10b_speed.ipynb #9be4ad51
 def exponent(
@@ -884,7 +893,7 @@ class ScalingBench(SpeedBench):
 
 AXES = {"problems": 1, "groups": 2, "lengths": 1}  # and the least that each can be
 
-# %% ../nbs/10b_speed.ipynb #5eaf50e7
+# %% ../nbs/10b_speed.ipynb #be55c33a
 def axis_values(
     config: ScalingBench,
 ) -> dict[str, list[int]]:  # In ascending order
@@ -908,12 +917,12 @@ def scaling_trainer(
     lengths: int,  # Tokens per response
 ) -> Trainer:
     "A trainer with both mechanisms at work from the second step on."
-    mechanisms = [NoveltyBonus(embedder=embedder), PrefixRegeneration(embedder=embedder, start_step=1, per_step=max(1, problems // 8), min_gap=8)]
+    regeneration = PrefixRegeneration(embedder=embedder, start_step=1, per_step=max(1, problems // 8), min_gap=8)
     policy = varied(policy, compute=compute)
-    return Trainer(policy, problems_for(policy, problems), mechanisms, problems_per_step=problems, group_size=groups, max_new_tokens=lengths,
-                   steps=10**6, verifier=Pattern(groups), say=None, **RATE)
+    return Trainer(policy, problems_for(policy, problems), [NoveltyBonus(embedder=embedder), regeneration], problems_per_step=problems,
+                   group_size=groups, max_new_tokens=lengths, steps=10**6, verifier=Pattern(groups), say=None, **RATE)
 
-# %% ../nbs/10b_speed.ipynb #a3d5665f
+# %% ../nbs/10b_speed.ipynb #5bb242c9
 def scaling_point(
     trainer: Trainer,
     repeats: int,  # Steps that count, after one that does not
@@ -942,15 +951,21 @@ def bench_scaling(
     middle, found = {axis: v[(len(v) - 1) // 2] for axis, v in values.items()}, {}
     for axis, tried in values.items():
         say(f"{axis}: {', '.join(map(str, tried))} ...")
-        points = [{"value": v, **scaling_point(scaling_trainer(policy, compute, config.embedder, **{**middle, axis: v}), config.repeats)} for v in tried]
+        points = []
+        for v in tried:
+            trainer = scaling_trainer(policy, compute, config.embedder, **{**middle, axis: v})
+            points.append(p := {"value": v, **scaling_point(trainer, config.repeats)})
+            shares = ", ".join(f"{part} {share:.1%}" for part, share in p["shares"].items())
+            say(f"  {v}: {p['tokens']} tokens in {p['seconds']:.2f} s; {shares}")
         found[axis] = {"points": points, "exponent": exponent([(p["tokens"], p["seconds"]) for p in points])}
-        for p in points: say(f"  {p['value']}: {p['tokens']} tokens in {p['seconds']:.2f} s; " + ", ".join(f"{n} {s:.1%}" for n, s in p["shares"].items()))
     largest = max((p for a in found.values() for p in a["points"]), key=lambda p: p["tokens"])
-    say("seconds grow with tokens to the power of " + ", ".join(f"{a['exponent']:.2f} ({n})" for n, a in found.items() if a["exponent"] is not None))
+    powers = [f"{a['exponent']:.2f} ({n})" for n, a in found.items() if a["exponent"] is not None]
+    say(f"seconds grow with tokens to the power of {', '.join(powers) or 'nobody knows what: one size says nothing'}")
     say("memory of the mechanisms: " + ", ".join(f"{n} {b} bytes" for n, b in largest["archive_bytes"].items()))
-    return _finish({"bench": "scaling", "unit": "seconds per step", "compute": compute, "axes": found, "largest": largest}, config, scaling_figure, say)
+    record = {"bench": "scaling", "unit": "seconds per step", "compute": compute, "axes": found, "largest": largest}
+    return _finish(record, config, scaling_figure, say)
 
-# %% ../nbs/10b_speed.ipynb #aa63a573
+# %% ../nbs/10b_speed.ipynb #8eaabec8
 def scaling_figure(
     record: dict,  # From `bench_scaling`
 ) -> Figure:
@@ -960,7 +975,8 @@ def scaling_figure(
         x, y = zip(*((p["tokens"], p["seconds"]) for p in axis["points"]))
         ax.plot([0, x[-1]], [0, y[-1]], color=GREY, linewidth=1)
         ax.plot(x, y, color=BLUE, marker="o", clip_on=False)
-        for p in axis["points"]: ax.annotate(f"{p['value']}", (p["tokens"], p["seconds"]), (0, 6), textcoords="offset points", ha="center", color=BLUE)
+        for p in axis["points"]:
+            ax.annotate(f"{p['value']}", (p["tokens"], p["seconds"]), (0, 6), textcoords="offset points", ha="center", color=BLUE)
         ax.set(ylabel="seconds", title=f"{name}: {', '.join(str(p['value']) for p in axis['points'])}", ylim=(0, max(y) * 1.25))
     axes[-1].set(xlabel="tokens per step")
     return figure

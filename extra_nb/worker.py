@@ -85,13 +85,13 @@ def _serve(functions: dict, questions, replies: int, memory: int) -> int:
     return 0
 
 # %% ../nbs/01d_worker.ipynb #191ca312
-def _nurse(serve) -> None:
+def _nurse(serve, parent: int) -> None:
     "Run `serve` in one child after another, until one returns 0 or our parent has gone."
-    parent, (wake, bell) = os.getppid(), os.pipe()
+    wake, bell = os.pipe()
     for end in (wake, bell): os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal without a handler would not ring
     signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-    while True:
+    while os.getppid() == parent:  # told, not asked for: it may have died while we were importing
         child = os.fork()
         if child == 0:
             code = 1
@@ -99,6 +99,7 @@ def _nurse(serve) -> None:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 code = serve()
+            except BrokenPipeError: code = 0  # nobody listens any more
             finally: os._exit(code)  # an exception must not go on into the code of the nursery
         ended, status = 0, 0
         while not ended:
@@ -112,7 +113,7 @@ _START = ("import sys; sys.path[:] = filter(None, sys.path); import json; setup 
           "sys.path[:] = setup['path']; from extra_nb.worker import main; main(**setup)")
 
 
-def main(path: list[str], load: str, payload: str | None, memory: int) -> None:
+def main(path: list[str], load: str, payload: str | None, memory: int, parent: int) -> None:
     "Load functions, and answer questions about them until the input ends."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, replies, null = os.fdopen(os.dup(0), encoding="ascii"), os.dup(1), os.open(os.devnull, os.O_RDWR)
@@ -123,7 +124,7 @@ def main(path: list[str], load: str, payload: str | None, memory: int) -> None:
         _say(replies, "failed", 0, f"{type(e).__name__}: {e}"[:1000])
         return
     serve = partial(_serve, functions, questions, replies, memory)
-    if hasattr(os, "fork"): _nurse(serve)
+    if hasattr(os, "fork"): _nurse(serve, parent)
     else: serve()
 
 # %% ../nbs/01d_worker.ipynb #ad835bec
@@ -184,7 +185,7 @@ class Worker:
             [sys.executable, "-c", _START], env={**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="ascii")
         threading.Thread(target=_pump, args=(self.process.stdout, self.messages), daemon=True).start()
-        try: self._write({"path": [str(p) for p in sys.path], **setup})
+        try: self._write({"path": [str(p) for p in sys.path], "parent": os.getpid(), **setup})
         except OSError: pass  # it ended at once; `ready` will say so
 
     def _write(self, what) -> None:

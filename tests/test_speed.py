@@ -120,6 +120,12 @@ def test_candidates_take_turns_after_a_warm_up():
     assert [n for n, _ in log] == ["ours", "theirs", "bad", "ours", "theirs", "ours", "theirs"] and [limit for _, limit in log[3:]] == [None] * 4
 
 
+def test_a_peer_that_cannot_win_runs_once():
+    some = {n: counted(n, [], (3, 2), s) for n, s in (("ours fp32", 50.0), ("fast", 2.0), ("near", 6.0), ("slow", 6.1))}
+    found = alternate(some, Workload((), 1, 3, (3, 2)), 3, torch.device("cpu"), quiet)
+    assert [list(r) for r in found["rounds"]] == [list(some)] + [["ours fp32", "fast", "near"]] * 2
+
+
 def test_ours_may_not_fail_and_nobody_may_make_fewer_tokens():
     work, cpu = Workload((), 1, 3, (3, 2)), torch.device("cpu")
     with pytest.raises(ValueError): alternate({"ours fp32": counted("ours", [], (), error=ValueError("x"))}, work, 1, cpu, quiet)
@@ -150,12 +156,13 @@ def result(tmp_path, *argv):
 
 
 def test_sampler_command(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(speed, "NEW", 8)
-    found = result(tmp_path, "sampler", "--workload", "d,a", "--repeats", "2")
+    monkeypatch.setattr(speed, "NEW", 6)
+    monkeypatch.setattr(speed, "GROUP", 2)
+    found = result(tmp_path, "sampler", "--workload", "d", "--repeats", "2")
     shown = capsys.readouterr().out
-    assert list(found["workloads"]) == ["d", "a"] and found["bandwidth"] > 0
+    assert list(found["workloads"]) == ["d"] and found["bandwidth"] > 0
     for record in found["workloads"].values():
-        assert record["tokens"] == 64 * 8 and len(record["rounds"]) == 2 and 0 < record["bandwidth_share"]
+        assert record["tokens"] == 16 * 6 and len(record["rounds"]) == 2 and 0 < record["bandwidth_share"]
         assert set(record["peers"]) | set(record["left_out"]) == {f"{n} {k}" for n in ("generate", "generate_batch") for k in ("fp32", "bf16")}
         assert record["ratio"] == pytest.approx(record["ours"] / max(record["peers"].values())) and len(record["ratio_range"]) == 2
         assert record["ratio_range"][0] <= record["ratio_range"][1] and record["setting"] in ("ours fp32", "ours bf16")
@@ -173,9 +180,9 @@ def test_step_command_and_memory_of_steps(tmp_path, capsys):
 
 
 def test_memory_command(tmp_path, capsys):
-    found = result(tmp_path, "memory", "--width", "64", "--vocabulary", "20000", "--length", "512")
+    found = result(tmp_path, "memory", "--width", "64", "--vocabulary", "10000", "--length", "256")
     assert 0 < found["ours"] < found["peers"]["unchunked"] and found["ratio"] == pytest.approx(found["ours"] / found["peers"]["unchunked"])
-    assert found["peers"]["unchunked"] > 2 * 4 * 8 * 512 * 20_000 and not found["extrapolated"] and "unchunked" in capsys.readouterr().out
+    assert found["peers"]["unchunked"] > 2 * 4 * 8 * 256 * 10_000 and not found["extrapolated"] and "unchunked" in capsys.readouterr().out
 
 
 def test_scaling_command(tmp_path, capsys):
@@ -278,9 +285,10 @@ def test_the_plain_loss_is_what_torch_says():
 
 
 def test_peaks_grow_with_the_logits_only_where_they_are_held_whole():
-    sizes = dict(width=8, vocabulary=20_000, rows=4)
-    short, long = (in_child("head", way="unchunked", length=n, **sizes) for n in (256, 1024))
-    assert 3 < long / short < 5 and long > 2 * 4 * 4096 * 20_000
+    sizes = dict(width=8, vocabulary=10_000, rows=4)  # a chunk of logits is above 32 MiB: smaller blocks malloc keeps for itself
+    short, long = (head_peak("unchunked", length=n, **sizes) for n in (256, 1024))
+    assert 3 < long / short < 5 and long > 2 * 4 * 4096 * 10_000
+    assert head_peak("ours", length=1024, **sizes) < long / 2
 
 
 def test_a_child_that_fails_is_reported_in_one_line():
@@ -299,7 +307,7 @@ def test_what_does_not_fit_is_extrapolated(monkeypatch):
     monkeypatch.setattr(speed, "free_memory", lambda device: 10**9)
     said = []
     found = speed.bench_memory(MemoryBench(vocabulary=100_000, device="cpu"), say=said.append)
-    assert asked == [("unchunked", 15), ("unchunked", 31), ("ours", 1024)] and found["unchunked_lengths"] == [15, 31]
+    assert asked == [("unchunked", 8), ("unchunked", 16), ("ours", 1024)] and found["unchunked_lengths"] == [8, 16]
     assert found["extrapolated"] and found["peers"]["unchunked"] == 100 + 7 * 1024 and "does not fit" in "\n".join(said)
 
 

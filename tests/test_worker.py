@@ -615,3 +615,13 @@ def test_a_large_parent_does_not_make_its_workers_look_large():
             "    print(v.restarts, len(found))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["0", "1"], done.stdout + done.stderr
+
+
+@posix
+def test_a_worker_whose_parent_dies_while_it_starts_ends_too():
+    "It would find that nobody reads, start a successor, and so on for ever."
+    script = ("import os; from extra_nb.worker import MEMORY, Worker\n"
+              "worker = Worker({'load': 'extra_nb.worker:judge_functions', 'payload': None, 'memory': MEMORY})\n"
+              "print(worker.process.pid, flush=True); os.kill(os.getpid(), 9)")
+    parent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert parent.returncode == -9 and gone([int(parent.stdout)], 60)

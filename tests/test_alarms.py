@@ -1,0 +1,133 @@
+"Alarms: each rings in a run that was built to go wrong, and none in a healthy one."
+import json
+import math
+
+import pytest
+import torch
+
+from extra_nb.alarms import WINDOW, alarms, helpful_group_size, recent
+from extra_nb.embedders import NgramEmbedder
+from extra_nb.grpo import dead_group_probability
+from extra_nb.novelty import NoveltyBonus
+from extra_nb.policy import tiny_policy
+from extra_nb.tasks import arithmetic
+from extra_nb.train import Trainer
+from extra_nb.types import Verdict, stable_hash
+
+HEALTHY = {"policy/entropy": 0.8, "reward/mean": 0.3, "advantage/abs_mean": 0.7, "response/truncated_frac": 0.02, "novelty/bonus_ratio": 0.05,
+           "verdict/timeout": 0.0, "loss/kl": 0.01}
+
+
+class Judge:
+    def __init__(self, right, otherwise="wrong"): self.right, self.otherwise = right, otherwise
+
+    def judge(self, problems, responses):
+        right = [self.right(r) for r in responses]
+        return [Verdict(r, "correct" if r else self.otherwise) for r in right]
+
+
+SOME = Judge(lambda text: stable_hash(text) % 3 == 0)
+
+
+def run(mechanisms=(), steps=WINDOW + 1, verifier=SOME, policy=None, out=None, **settings):
+    said = []
+    settings = {"problems_per_step": 2, "group_size": 4, "max_new_tokens": 8, "lr": 0.0, **settings}
+    t = Trainer(policy or tiny_policy(), arithmetic(6, levels=(2, 3), seed=1), mechanisms, out=out, verifier=verifier, say=said.append, steps=steps, **settings)
+    return t.fit(), [line for line in said if line.startswith("ALARM")]
+
+
+
+
+def names(history): return {name for m in history for name in m["alarms"]}
+
+
+def test_a_healthy_run_is_quiet():
+    history, said = run(steps=11, max_new_tokens=30)
+    assert names(history) <= {"cut_responses"}  # an untrained policy hardly ever ends its responses
+    assert alarms([HEALTHY] * 30, 8) == {}
+
+
+@pytest.mark.parametrize("right, words", [(False, ["pass rate 0.0%", "easier problems"]), (True, ["pass rate 100.0%", "harder"])])
+def test_dead_groups(right, words):
+    history, said = run(verifier=Judge(lambda text: right))
+    assert "dead_groups" in history[-1]["alarms"] and "dead_groups" not in history[WINDOW - 2]["alarms"]
+    (line,) = [line for line in said if "dead_groups" in line]  # said when it begins, and not again
+    assert all(w in line for w in words)
+
+
+def test_dead_groups_name_the_size_that_would_help():
+    "One right answer in a hundred, and groups of two: the measured rate says how large a group must be."
+    history = [{**HEALTHY, "advantage/abs_mean": 0.0, "reward/mean": 0.01}] * WINDOW
+    text = alarms(history, 2)["dead_groups"]
+    assert "group_size=69 instead of 2" in text
+    assert 1 - dead_group_probability(0.01, 69) >= 0.5 > 1 - dead_group_probability(0.01, 68)
+    assert "group_size=" not in alarms(history, 70)["dead_groups"]
+
+
+def test_cut_responses():
+    history, said = run(max_new_tokens=2)
+    assert "cut_responses" in history[-1]["alarms"] and any("max_new_tokens" in line for line in said)
+
+
+def test_verifier_timeouts():
+    history, said = run(verifier=Judge(lambda text: stable_hash(text) % 2 == 0, "timeout"))
+    assert "verifier_timeouts" in history[-1]["alarms"] and any("verifier_timeout" in line for line in said)
+
+
+def test_a_bonus_out_of_proportion():
+    bonus = NoveltyBonus(gamma=50.0, embedder=NgramEmbedder(), min_history=1)
+    history, said = run([bonus], steps=10)
+    assert "large_bonus" in names(history) and any("gamma" in line for line in said)
+
+
+def test_kl_running_away():
+    "A learning rate that is far too large."
+    history, said = run(lr=0.05, kl_coef=1e-6, steps=12)
+    assert "kl_runaway" in names(history) and any("kl_coef" in line for line in said)
+
+
+@pytest.mark.parametrize("alarm, scale", [("entropy_collapse", 3.0), ("entropy_explosion", 0.2)])
+def test_entropy_that_collapses_or_explodes(alarm, scale):
+    "After a good beginning the output head grows, or shrinks, at every step."
+    policy = tiny_policy()
+    if alarm == "entropy_explosion":
+        with torch.no_grad(): policy.model.lm_head.weight.mul_(40)
+
+    class Runaway(Judge):
+        calls = 0
+
+        def judge(self, problems, responses):
+            self.calls += 1
+            with torch.no_grad(): policy.model.lm_head.weight.mul_(scale if self.calls > WINDOW else 1.0)
+            return super().judge(problems, responses)
+
+    history, said = run(policy=policy, verifier=Runaway(SOME.right), steps=2 * WINDOW + 2)
+    assert alarm in history[-1]["alarms"] and alarm not in history[2 * WINDOW - 2]["alarms"], [m["policy/entropy"] for m in history]
+    assert any("nats per token" in line for line in said)
+
+
+def test_alarms_are_in_the_log_and_ring_alike_after_a_resume(tmp_path):
+    settings = {"steps": WINDOW + 3, "verifier": Judge(lambda text: False), "max_new_tokens": 4}
+    whole, said = run(out=tmp_path / "whole", **settings)
+    run(out=tmp_path / "parts", **{**settings, "steps": 4})
+    t = Trainer(tiny_policy(), arithmetic(6, levels=(2, 3), seed=1), [], out=tmp_path / "parts", verifier=settings["verifier"], say=None, problems_per_step=2,
+                group_size=4, max_new_tokens=4, lr=0.0, steps=WINDOW + 3)
+    t.resume()
+    assert [m["alarms"] for m in t.fit()] == [m["alarms"] for m in whole]
+    lines = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["alarms"] == ["cut_responses", "dead_groups"] and len(said) == 2
+
+
+def test_means_need_a_whole_window_of_numbers():
+    assert recent([{"x": 1.0}] * WINDOW, "x") == 1.0
+    assert math.isnan(recent([{"x": 1.0}] * (WINDOW - 1), "x")) and math.isnan(recent([{"x": 1.0}] * WINDOW + [{"x": None}], "x"))
+    assert recent([{"x": float(i)} for i in range(20)], "x", last=False) == 2.0 and recent([{"x": float(i)} for i in range(20)], "x") == 17.0
+    assert alarms([], 8) == {} and alarms([{}] * 50, 8) == {}
+
+
+@pytest.mark.parametrize("p", [1e-4, 0.003, 0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.9, 0.999])
+@pytest.mark.parametrize("alive", [0.1, 0.5, 0.9])
+def test_the_helpful_size_is_the_smallest(p, alive):
+    G = helpful_group_size(p, alive)
+    assert 1 - dead_group_probability(p, G) >= alive and (G == 2 or 1 - dead_group_probability(p, G - 1) < alive)
+    assert helpful_group_size(0.0) is None and helpful_group_size(1.0) is None
