@@ -117,10 +117,12 @@ def check_run(config):
     "Refuse settings of a run that cannot be meant."
     check_choices(config, RUN_CHOICES)
     check_least(config, RUN_LEAST)
+    if config.verifier_workers > 1024: raise InputError(f"verifier_workers={config.verifier_workers}: at most 1024")
     if not 0 < config.eval_top_p <= 1: raise InputError(f"eval_top_p={config.eval_top_p}: must be above 0 and at most 1")
     kind = config.device.split(":")[0]
     if kind not in ("auto", "cpu", "cuda", "mps"): raise unknown_name("device", f"{config.device:.80}", ("auto", "cpu", "cuda", "mps"))
-    if kind == "cuda" and not torch.cuda.is_available(): raise InputError(f"device={config.device:.80}: there is no GPU here that torch can use")
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(kind, lambda: True)()
+    if not there: raise InputError(f"device={config.device:.80}: there is no GPU here that torch can use")
 
 # %% ../nbs/11_cli.ipynb #f1dbe6cc
 MECHANISMS = ("novelty", "regeneration")

@@ -171,12 +171,20 @@ def _learning_alarms(metrics) -> list[str]:
                     "More regenerated groups per step, or a shorter queue, keep them fresh.")
     return said
 
+# %% ../nbs/10_report.ipynb #9dbc8fe8
+def _rung(metrics) -> list[str]:
+    "The alarms that the trainer rang."
+    steps: dict[str, list[int]] = {}
+    for step, names in metrics["alarms"].items() if "alarms" in metrics else ():
+        for name in names if isinstance(names, list) else (): steps.setdefault(name, []).append(step)
+    return [f"In training the alarm {name} rang in {len(at)} steps, from step {at[0]} to {at[-1]}." for name, at in sorted(steps.items())]
+
 # %% ../nbs/10_report.ipynb #a4993d3c
 def alarms(
     metrics: pandas.DataFrame,  # From `read_metrics`
 ) -> list[str]:  # Empty if nothing looks wrong
     "What looks wrong in a run, in plain words."
-    said = _policy_alarms(metrics) + _learning_alarms(metrics)
+    said = _policy_alarms(metrics) + _learning_alarms(metrics) + _rung(metrics)
     if torn := metrics.attrs.get("torn"): said.append(f"The log ends in half a line, which is left out ({torn} line).")
     if repeated := metrics.attrs.get("repeated"): said.append(f"{repeated} steps stand in the log twice; the later lines count.")
     return said

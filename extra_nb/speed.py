@@ -17,7 +17,7 @@ __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMP
            'exponent', 'ScalingBench', 'axis_values', 'scaling_trainer', 'scaling_point', 'bench_scaling',
            'scaling_figure']
 
-# %% ../nbs/10b_speed.ipynb #065d8148
+# %% ../nbs/10b_speed.ipynb #56de2596
 import gc
 import json
 import logging
@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -43,6 +44,7 @@ from torch import Tensor, nn
 
 from .bench import _writable, machine
 from .checkpoints import pack, write_whole
+from .embedders import load_embedder
 from .figures import BLUE, GREY, ORANGE, new_figure, png_bytes
 from .novelty import NoveltyBonus
 from .policy import Policy, load_policy, tiny_policy, tiny_tokenizer
@@ -51,7 +53,7 @@ from .sampler import context_of, sample, score
 from .train import Trainer
 from .types import InputError, Problem, Request, Rollout, Verdict, unknown_name
 
-# %% ../nbs/10b_speed.ipynb #481be596
+# %% ../nbs/10b_speed.ipynb #93dac3c0
 KINDS = {"rate": (max, lambda ours, peer: ours / peer), "seconds": (min, lambda ours, peer: peer / ours),
          "bytes": (min, lambda ours, peer: ours / peer)}
 
@@ -62,13 +64,19 @@ def compare(
 ) -> dict:  # ours, setting, peers, ratio, ratio_range, rounds; without a peer the ratios are None
     "The median of each candidate, and the best of ours against the best of the others."
     best, ratio = KINDS[kind]
-    names = list(dict.fromkeys(name for r in rounds for name in r))
-    middle = {name: median(r[name] for r in rounds if name in r) for name in names}
-    own, peer = (best([n for n in names if n.startswith("ours") == mine], key=middle.get, default=None) for mine in (True, False))
-    pairs = [ratio(r[own], r[peer]) for r in rounds if own in r and peer in r]
-    return {"ours": middle[own], "setting": own, "peers": {n: middle[n] for n in names if not n.startswith("ours")},
-            "ratio": ratio(middle[own], middle[peer]) if peer else None,
+    peers = _medians(rounds, lambda name: not name.startswith("ours"))
+    peer = best(peers, key=peers.get, default=None)
+    shared = [r for r in rounds if peer in r] or rounds
+    ours = _medians(shared, lambda name: name.startswith("ours"))
+    own = best(ours, key=ours.get)
+    pairs = [ratio(r[own], r[peer]) for r in shared] if peer else []
+    return {"ours": ours[own], "setting": own, "peers": peers, "ratio": ratio(ours[own], peers[peer]) if peer else None,
             "ratio_range": [min(pairs), max(pairs)] if pairs else None, "rounds": list(rounds)}
+
+
+def _medians(rounds: Sequence[dict[str, float]], wanted: Callable[[str], bool]) -> dict[str, float]:
+    names = dict.fromkeys(name for r in rounds for name in r if wanted(name))
+    return {name: median(r[name] for r in rounds if name in r) for name in names}
 
 # %% ../nbs/10b_speed.ipynb #7c6b3a22
 @dataclass(frozen=True)
@@ -453,7 +461,7 @@ def aligned(
 # %% ../nbs/10b_speed.ipynb #166cf98c
 def rate_figure(
     record: dict,  # From `bench_sampler`
-) -> Figure:
+):  # The figure
     "Tokens per second as bars: ours in blue, the peers in grey and orange."
     bars = [(name, n, rate) for name, r in record["workloads"].items() for n, rate in {"ours": r["ours"], **r["peers"]}.items()]
     return bar_figure(bars, "workload", record["unit"])
@@ -463,7 +471,7 @@ def bar_figure(
     bars: Sequence[tuple[str, str, float]],  # (group, candidate, height)
     group: str,  # Name of the horizontal axis
     unit: str,  # Name of the vertical axis
-) -> Figure:
+):  # The figure
     "Bars in groups, a colour for each candidate."
     import pandas as pd
     import seaborn as sns
@@ -548,7 +556,7 @@ def trl_config(
         use_cpu=device.type == "cpu", generation_kwargs={"eos_token_id": None}, shuffle_dataset=False, report_to="none",
         save_strategy="no", logging_strategy="no", disable_tqdm=True)
 
-# %% ../nbs/10b_speed.ipynb #66b85f51
+# %% ../nbs/10b_speed.ipynb #b1913a36
 def trl_steps(
     policy: Policy,
     config: StepBench,
@@ -560,6 +568,7 @@ def trl_steps(
     "Steps of TRL's trainer, timed."
     if not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
     from datasets import Dataset
+    from transformers import PrinterCallback
     from trl import GRPOTrainer
 
     model, found, device = peer_model(policy, weights), [], policy.device
@@ -579,11 +588,12 @@ def trl_steps(
     with tempfile.TemporaryDirectory() as folder, _quiet():
         settings, clock = trl_config(config, device, steps, autocast, folder), _step_clock(found, device, between)
         trainer = Timed(model, reward, settings, prompts, processing_class=deepcopy(policy.tokenizer), callbacks=[clock])
+        trainer.remove_callback(PrinterCallback)
         trainer.eos_token_ids = [-1]  # no token ends a response, here as in ours
         trainer.train()
     return found
 
-# %% ../nbs/10b_speed.ipynb #acf40403
+# %% ../nbs/10b_speed.ipynb #3d34cf3e
 def _step_clock(found: list[dict], device: torch.device, between: Callable[[], None]):
     "A callback that times each step of a `transformers` trainer."
     from transformers import TrainerCallback
@@ -607,10 +617,13 @@ def _quiet():
 
     before = theirs.get_verbosity()
     theirs.set_verbosity_error()
-    try: yield
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TRL speaks to transformers in terms that will go
+            yield
     finally: theirs.set_verbosity(before)
 
-# %% ../nbs/10b_speed.ipynb #2454cb46
+# %% ../nbs/10b_speed.ipynb #7ddd5e1b
 def bench_step(
     config: StepBench,
     say=print,
@@ -633,7 +646,9 @@ def bench_step(
             say(f"  round {i + 1}/{config.repeats}: " + ", ".join(f"{n} {s['seconds']:.2f} s" for n, s in r.items()))
     assert len({s["tokens"] for r in steps for s in r.values()}) == 1, "not all made the same number of tokens"
     found = compare([{n: s["seconds"] for n, s in r.items()} for r in steps], "seconds")
-    parts = {n: {part: median(r[n][part] for r in steps if n in r) for part in ("sampling", "update")} for n in [*trainers, *TRL_SETTINGS]}
+    fastest = min(found["peers"], key=found["peers"].get)
+    chosen = {n: [r[n] for r in steps if n in r and (fastest in r or n not in trainers)] for n in [*trainers, *TRL_SETTINGS]}
+    parts = {n: {part: median(s[part] for s in runs) for part in ("sampling", "update")} for n, runs in chosen.items()}
     say("\n" + seconds_table(found, parts))
     record = {"bench": "step", "unit": "seconds per step", **found, "parts": parts, "tokens": next(iter(steps[0].values()))["tokens"]}
     return _finish(record, config, seconds_figure, say)
@@ -651,7 +666,7 @@ def seconds_table(
 
 def seconds_figure(
     record: dict,  # From `bench_step`
-) -> Figure:
+):  # The figure
     "Sampling and update of each candidate as bars."
     order = [record["setting"], *record["peers"]]
     return bar_figure([(part, n, record["parts"][n][part]) for part in ("sampling", "update") for n in order], "part", record["unit"])
@@ -866,7 +881,7 @@ def bytes_table(
 
 def bytes_figure(
     record: dict,  # From `bench_memory`
-) -> Figure:
+):  # The figure
     "Peaks as bars."
     parts = {"head": record, **({"step": record["step"]} if "step" in record else {})}
     bars = [(what, n, peak / 1e9) for what, r in parts.items() for n, peak in {"ours": r["ours"], **r["peers"]}.items()]
@@ -881,7 +896,7 @@ def exponent(
     x, y = x - x.mean(), y - y.mean()
     return (x @ y / (x @ x)).item() if (x @ x) > 0 else None
 
-# %% ../nbs/10b_speed.ipynb #d76e621e
+# %% ../nbs/10b_speed.ipynb #3a13d27b
 @dataclass(frozen=True)
 class ScalingBench(SpeedBench):
     "All settings of `extra-bench scaling`."
@@ -891,9 +906,9 @@ class ScalingBench(SpeedBench):
     embedder: str = "minilm"  # Embeddings of responses and prefixes: "minilm", "ngram", "lines", a hub name or a folder
 
 
-AXES = {"problems": 1, "groups": 2, "lengths": 1}  # and the least that each can be
+AXES = {"problems": 2, "groups": 2, "lengths": 1}  # and the least that each can be: beside a regenerated problem there is a fresh one
 
-# %% ../nbs/10b_speed.ipynb #be55c33a
+# %% ../nbs/10b_speed.ipynb #264fefac
 def axis_values(
     config: ScalingBench,
 ) -> dict[str, list[int]]:  # In ascending order
@@ -911,7 +926,7 @@ def axis_values(
 def scaling_trainer(
     policy: Policy,
     compute: str,
-    embedder: str,
+    embedder: Callable,  # From `load_embedder`
     problems: int,
     groups: int,  # Responses per problem
     lengths: int,  # Tokens per response
@@ -922,7 +937,7 @@ def scaling_trainer(
     return Trainer(policy, problems_for(policy, problems), [NoveltyBonus(embedder=embedder), regeneration], problems_per_step=problems,
                    group_size=groups, max_new_tokens=lengths, steps=10**6, verifier=Pattern(groups), say=None, **RATE)
 
-# %% ../nbs/10b_speed.ipynb #5bb242c9
+# %% ../nbs/10b_speed.ipynb #3e8d4e16
 def scaling_point(
     trainer: Trainer,
     repeats: int,  # Steps that count, after one that does not
@@ -946,14 +961,14 @@ def bench_scaling(
     "Seconds per step against problems, group size and length."
     values = axis_values(config)
     _places(config)
-    policy = _load(config)
+    embedder, policy = load_embedder(config.embedder), _load(config)
     compute = "fp32" if config.model == "tiny" else "bf16"
     middle, found = {axis: v[(len(v) - 1) // 2] for axis, v in values.items()}, {}
     for axis, tried in values.items():
         say(f"{axis}: {', '.join(map(str, tried))} ...")
         points = []
         for v in tried:
-            trainer = scaling_trainer(policy, compute, config.embedder, **{**middle, axis: v})
+            trainer = scaling_trainer(policy, compute, embedder, **{**middle, axis: v})
             points.append(p := {"value": v, **scaling_point(trainer, config.repeats)})
             shares = ", ".join(f"{part} {share:.1%}" for part, share in p["shares"].items())
             say(f"  {v}: {p['tokens']} tokens in {p['seconds']:.2f} s; {shares}")
@@ -968,7 +983,7 @@ def bench_scaling(
 # %% ../nbs/10b_speed.ipynb #8eaabec8
 def scaling_figure(
     record: dict,  # From `bench_scaling`
-) -> Figure:
+):  # The figure
     "Seconds against tokens, a panel for each axis."
     figure, axes = new_figure(len(record["axes"]), height=5.5)
     for ax, (name, axis) in zip(axes, record["axes"].items()):

@@ -43,8 +43,8 @@ def arithmetic(
     operations: str = "+",  # "+", "-" or "+-"
 ) -> list[Problem]:  # In random order, levels mixed
     "Generate `n` different sums of one-digit terms."
-    if len(levels) != 2 or not 2 <= levels[0] <= levels[1]:
-        raise InputError(f"levels={tuple(levels)!r} is not a pair of fewest and most terms, such as (2, 6), of at least 2 terms")
+    if len(levels) != 2 or not 2 <= levels[0] <= levels[1] <= 100:
+        raise InputError(f"levels={tuple(levels)!r} is not a pair of fewest and most terms, such as (2, 6), of 2 to 100 terms")
     if not operations or set(operations) - set("+-") or len(set(operations)) < len(operations):
         raise InputError(f'operations={operations!r} is not one of "+", "-" and "+-"')
     exist = {k: 9**k * len(operations) ** (k - 1) for k in range(levels[0], levels[1] + 1)}
@@ -95,8 +95,8 @@ def final_answer(
     text: str,  # The content of an answer field
 ) -> str:  # The gold answer alone
     "Take the gold answer out of a solution written in the style of GSM8K or MATH; a bare answer stays as it is."
-    marked = re.search(r"####([^\n#]+)\s*\Z", text)  # only the last line: elsewhere it is a Markdown heading
-    if marked: return marked[1].strip().replace(",", "")
+    _, mark, marked = text.rstrip().rpartition("####")
+    if mark and marked and not set(marked) & set("\n#"): return marked.strip().replace(",", "")  # elsewhere it is a Markdown heading
     boxed = last_boxed(text)
     return (text if boxed is None else boxed).strip()
 
@@ -156,8 +156,14 @@ def _id(row: dict, source: str, number: int) -> str:
 
 def _level(row: dict) -> int | None:
     'The difficulty stated as 5 or "Level 5".'
-    match = re.fullmatch(r"(?:level\s*)?(\d+)", str(row.get("level", "")).strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(?:level\s*)?(\d{1,9})", str(row.get("level", "")).strip(), re.IGNORECASE)
     return int(match[1]) if match else None
+
+
+def _is_unicode(text: str) -> bool:
+    "False for half of a surrogate pair, which JSON can spell and no tokenizer reads."
+    try: return text.encode() is not None
+    except UnicodeEncodeError: return False
 
 
 def _same(text: str) -> str:
@@ -180,6 +186,7 @@ def from_rows(
             answer_field = _find_field(row, answer_field, _ANSWER_FIELDS, "answer", where)
         question, answer = _text(_value(row, question_field)), final_answer(_text(_value(row, answer_field)))
         if not question or not answer: skipped.append((number, "empty answer" if question else "empty question"))
+        elif not _is_unicode(question + answer): skipped.append((number, "broken unicode"))
         else:
             read.append((number, Problem(_id(row, source, number), question, answer, source, _level(row))))
             answers[_same(question)].add(answer)
@@ -190,7 +197,7 @@ def from_rows(
         elif key in questions: skipped.append((number, "repeated question"))
         else:
             if problem.id in ids:
-                problem = replace(problem, id=f"{problem.id}#{number}")
+                while problem.id in ids: problem = replace(problem, id=f"{problem.id}#{number}")
                 renamed.append((number, problem.id))
             questions.add(key), ids.add(problem.id), problems.append(problem)
     if not problems:
@@ -207,7 +214,7 @@ def _lines(path: Path):
             for number, line in enumerate(file, 1):
                 if line.strip(): yield number, line
     except FileNotFoundError: raise InputError(f"{path}: no such file; expected JSON lines, plain or .gz") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:  # OSError: a folder, no permission, not gzip; EOFError: gzip cut short
+    except (OSError, EOFError, zlib.error, ValueError) as e:  # a folder, not gzip; gzip cut short; not UTF-8, or a path that is none
         fault = getattr(e, "strerror", None) or e
         raise InputError(f"{path}, after line {number}: cannot be read ({fault}); expected UTF-8 JSON lines, plain or .gz") from e
 
@@ -216,7 +223,7 @@ def _rows(path: Path):
     "Number and object of each line."
     for number, line in _lines(path):
         try: row, fault = json.loads(line), "something else stands there"
-        except json.JSONDecodeError as e: row, fault = None, str(e)
+        except (ValueError, RecursionError) as e: row, fault = None, str(e)  # not JSON; a number, or a nest, too large for Python
         if not isinstance(row, dict):
             raise InputError(f'{path}, line {number}: not a JSON object ({fault}); expected one like {{"problem": "2+2", "answer": "4"}}')
         yield number, row
@@ -311,7 +318,7 @@ def _generated_sums(name: str, n: int | None, seed: int) -> Loaded:
     match = re.fullmatch(r"arithmetic(?::(\d+)(?:-(\d+))?)?", name)
     if not match: raise InputError(f"task {name!r} is not of the form arithmetic, arithmetic:3 or arithmetic:2-5")
     levels = (int(match[1]), int(match[2] or match[1])) if match[1] else (2, 6)
-    exist = sum(9**k for k in range(levels[0], levels[1] + 1))
+    exist = sum(9**k for k in range(levels[0], min(levels[1], 4) + 1)) or GENERATED  # four terms alone are more than that
     return Loaded(arithmetic(min(GENERATED, exist) if n is None else n, levels, seed))
 
 # %% ../nbs/01_tasks.ipynb #4e802307

@@ -98,6 +98,7 @@ def check_types(config):
         if value is None and "None" in f.type: continue
         right = type(value) in (int, float) if kind == "float" else type(value).__name__ == kind
         if not right: raise InputError(f"{f.name}={value!r:.80}: a value of type {f.type} is expected")
+        if kind == "str" and any("\ud800" <= c <= "\udfff" for c in value): raise InputError(f"{f.name}={value!r:.80}: not Unicode text")
 
 
 def check_least(config, least: dict[str, float]):

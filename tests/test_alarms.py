@@ -131,3 +131,14 @@ def test_the_helpful_size_is_the_smallest(p, alive):
     G = helpful_group_size(p, alive)
     assert 1 - dead_group_probability(p, G) >= alive and (G == 2 or 1 - dead_group_probability(p, G - 1) < alive)
     assert helpful_group_size(0.0) is None and helpful_group_size(1.0) is None
+
+
+def test_the_report_says_when_an_alarm_rang(tmp_path):
+    from extra_nb.figures import read_metrics
+    from extra_nb.report import alarms as sentences
+    from extra_nb.report import write_report
+
+    run(out=tmp_path, verifier=Judge(lambda text: False), max_new_tokens=4)
+    said = sentences(read_metrics(tmp_path))
+    assert f"In training the alarm dead_groups rang in 2 steps, from step {WINDOW} to {WINDOW + 1}." in said
+    assert "the alarm cut_responses rang" in write_report(tmp_path).read_text(encoding="utf-8")

@@ -1,0 +1,191 @@
+"Input of every kind: always a run, or one clear line."
+import gzip
+import json
+import math
+import string
+from dataclasses import fields
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from extra_nb.cli import RunConfig, _from_file, preset, train_main, with_fractions
+from extra_nb.tasks import final_answer, load_jsonl, load_problems, overlap
+from extra_nb.train import TrainConfig
+from extra_nb.types import InputError
+
+FIELDS = [f.name for f in fields(RunConfig)]
+NUMBERS = [0, 1, -1, 2, 7, 10**6, 2**31, 2**63, 10**30, 10**400, -(10**30), 0.0, -0.0, 0.5, 1.5, 1e-300, 1e300, -1e300, math.nan, math.inf, -math.inf]
+TEXTS = ["", " ", "none", "nan", "0", "-1", "tiny", "arithmetic:0", "arithmetic:2-999999999", "arithmetic:", "é", "\x00", "\ud800", "a" * 10_000, "{problem}", "../..",
+         ",", "a,b", "1,", "1,,2", "1e9", "token", "std", "lora", "cuda", "cuda:99", "novelty", "novelty,novelty", "x.py:f*nan", "\n", "true"]
+VALUES = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans(), st.none(), st.integers(), st.floats(), st.text(max_size=5),
+                   st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=2), st.integers(), max_size=1))
+QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def one_line(error: InputError): assert "\n" not in str(error) and 0 < len(str(error)) < 3000, str(error)[:300]
+
+
+# ---- configurations
+
+@QUICK
+@given(st.dictionaries(st.sampled_from(FIELDS), VALUES, min_size=1, max_size=3))
+def test_any_values_make_a_configuration_or_one_line(tmp_path, values):
+    (tmp_path / "c.json").write_text(json.dumps(values))
+    try: config = RunConfig(**with_fractions({**preset("tiny"), **_from_file(str(tmp_path / "c.json"), FIELDS)}))  # what the command does
+    except InputError as e: return one_line(e)
+    for name, value in values.items():
+        found = getattr(config, name)
+        assert found == value, f"{name} was changed"
+        if isinstance(found, float): assert math.isfinite(found)
+
+
+@QUICK
+@given(st.dictionaries(st.sampled_from([f.name for f in fields(TrainConfig)]), VALUES, min_size=1, max_size=2))
+def test_so_do_the_trainers_settings_in_python(values):
+    try: config = TrainConfig(**values)
+    except InputError as e: return one_line(e)
+    assert all(getattr(config, name) == value for name, value in values.items())
+
+
+@QUICK
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda t: t.encode("utf-8", "surrogatepass")),
+                 st.dictionaries(st.text(max_size=8), VALUES, max_size=3).map(lambda d: json.dumps(d).encode())))
+def test_any_file_is_a_configuration_or_one_line(tmp_path, content):
+    (tmp_path / "c.json").write_bytes(content)
+    try: RunConfig(**with_fractions({**preset("tiny"), **_from_file(str(tmp_path / "c.json"), FIELDS)}))
+    except InputError as e: one_line(e)
+
+
+@pytest.mark.parametrize("name", [n for n in FIELDS if isinstance(preset("tiny")[n], (int, float)) and not isinstance(preset("tiny")[n], bool)])
+def test_no_number_may_be_nan_or_infinite_or_huge(name):
+    for value in (math.nan, math.inf, -math.inf, 10**400):
+        with pytest.raises(InputError, match=name) as e: RunConfig(**{**preset("tiny"), name: value})
+        one_line(e.value)
+
+
+RUN = ["--preset", "tiny", "--steps", "1", "--warm-start-steps", "0", "--heldout", "0", "--no-report", "--max-new-tokens", "4", "--problems-per-step", "2",
+       "--group-size", "2"]
+ODD = {
+    "seed": [-5, 2**62], "group_size": [3], "temperature": [1e-3, 1e3], "lr": [1e6, 0.0], "micro_batch_tokens": [1], "max_rows": [1], "minibatch_problems": [1000],
+    "clip_low": [5.0], "advantage_eps": [0.0], "max_prompt_tokens": [1], "problems_per_step": [7], "warmup_steps": [10**9], "max_minutes": [1e-9],
+    "train": ["arithmetic:2-999999999", "\x00", "reasoning-gym:x\x00", "\ud800", "a/b/c", "x.jsonl.gz", "arithmetic:٣"], "model": ["\x00", "", "a/b/c/d", "\ud800"],
+    "instruction": ["", "{problem}", "\ud800{problem}", "{problem}" * 500], "system_prompt": ["\x00"], "embedder": ["\x00", "a/b"], "device": ["cuda:99", "mps"],
+    "data_dir": ["\x00", "nowhere"], "warm_start_levels": ["x", "9-2"], "benchmarks": ["amc23"], "gamma": [1e14], "rewards": ["\x00.py:f", "x"], "verifier_workers": [10**9],
+}
+
+
+@pytest.mark.parametrize("name, value", [(name, value) for name, values in ODD.items() for value in values], ids=ascii)
+def test_a_run_with_an_odd_value_is_a_run_or_one_line(tmp_path, capsys, monkeypatch, name, value):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.json").write_text(json.dumps({name: value}))
+    argv = [a for a in RUN]
+    if "--" + name.replace("_", "-") in argv: del argv[(i := argv.index("--" + name.replace("_", "-"))) : i + 2]
+    if name == "warm_start_levels": argv[argv.index("--warm-start-steps") + 1] = "1"
+    status, error = train_main([*argv, "--config", "c.json", "--out", "r"]), capsys.readouterr().err
+    assert status in (0, 1, 2)
+    assert error.count("\n") == (status != 0), error
+    if status: assert error.startswith("extra-train: ")
+
+
+# ---- data files
+
+FRAGMENTS = st.one_of(st.text(max_size=6), st.sampled_from(["2+2", " 2 +  2", "4", "\\boxed{4}", "#### 4", "\ud800", "\x00", "x" * 2000, "1\r\n2", "七", "𝔸", "\u2028"]))
+CONTENT = st.one_of(FRAGMENTS, st.none(), st.integers(), st.floats(), st.booleans(), st.lists(FRAGMENTS, max_size=2), st.just([{"role": "user", "content": "2+3"}]),
+                    st.dictionaries(st.text(max_size=2), FRAGMENTS, max_size=1))
+ROWS = st.lists(st.fixed_dictionaries({"problem": CONTENT, "answer": CONTENT}, optional={"id": CONTENT, "level": CONTENT}), max_size=6)
+
+
+def written(path, rows, end="\n", start="", cut=None):
+    "A file of rows as somebody may have made it; returns its path."
+    data = (start + end.join(json.dumps(r) for r in rows) + end).encode("utf-8")
+    if path.suffix == ".gz": data = gzip.compress(data)
+    path.write_bytes(data[:cut])
+    return path
+
+
+@QUICK
+@given(ROWS, st.sampled_from(["\n", "\r\n", "\n\n", "\n \t\n"]), st.sampled_from(["", "\ufeff"]), st.sampled_from(["d.jsonl", "d.jsonl.gz"]),
+       st.one_of(st.none(), st.integers(0, 200)))
+def test_any_rows_make_problems_or_one_line(tmp_path, rows, end, start, name, cut):
+    path = written(tmp_path / name, rows, end, start, cut)
+    try: found = load_jsonl(path)
+    except InputError as e:
+        one_line(e)
+        assert str(path) in str(e)
+        return
+    ids = [p.id for p in found.problems]
+    assert ids and len(set(ids)) == len(ids)
+    for p in found.problems: assert p.prompt.strip() and p.answer.strip() and (p.prompt + p.answer).encode()
+    if cut is None: assert len(found.problems) + len(found.skipped) == len(rows)
+
+
+@QUICK
+@given(st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([b"{", b'{"problem": "1", "answer": "2"}', b"[" * 50_000, b'{"problem": ' + b"9" * 5000 + b"}", b"null"])),
+                max_size=3))
+def test_any_bytes_make_problems_or_one_line(tmp_path, parts):
+    (tmp_path / "d.jsonl").write_bytes(b"\n".join(parts))
+    try: load_jsonl(tmp_path / "d.jsonl")
+    except InputError as e: one_line(e)
+
+
+GOOD = [{"problem": f"{i}+{i}", "answer": str(2 * i)} for i in range(1, 5)]
+FILES = {  # name -> (rows, keyword arguments of `written`, problems that are left or words of the message)
+    "empty": ([], {}, "empty"), "one row": (GOOD[:1], {}, 1), "duplicate ids": ([{**r, "id": "same"} for r in GOOD], {}, 4),
+    "ids that collide when renamed": ([{**r, "id": i} for r, i in zip(GOOD, ("a", "a#3", "a", "a#3"))], {}, 4),
+    "wrong types": ([{"problem": ["5+5"], "answer": {"x": 2}}, {"problem": 5, "answer": 5}, {"problem": None, "answer": True}, *GOOD], {}, 6),
+    "a prompt of 1 MB": ([{"problem": "1+" * 500_000 + "1", "answer": "500001"}, *GOOD], {}, 5),
+    "an answer of 1 MB": ([{"problem": "5+1", "answer": "#### " + " " * 1_000_000 + "#"}, {"problem": "1+3", "answer": "\\boxed{" * 100_000}, *GOOD], {}, 6),
+    "unicode": ([{"problem": "七 + 𝔸 = ？\u2028", "answer": "−7"}, *GOOD], {}, 5), "half a surrogate pair": ([{"problem": "\ud800", "answer": "1"}, *GOOD], {}, 4),
+    "CRLF": (GOOD, {"end": "\r\n"}, 4), "a byte order mark": (GOOD, {"start": "\ufeff"}, 4), "gzip": (GOOD, {}, 4), "truncated gzip": (GOOD, {"cut": 40}, "cannot be read"),
+    "truncated": (GOOD, {"cut": 70}, "line 3"), "conflicting answers": ([*GOOD, {"problem": "1 +  1".replace("  ", " "), "answer": "2"}, {"problem": "2+2", "answer": "5"}], {}, 4),
+    "nothing but conflicts": ([GOOD[0], {**GOOD[0], "answer": "9"}], {}, "conflicting"), "a level of 5000 digits": ([{**GOOD[0], "level": "9" * 5000}], {}, 1),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_as_they_come(tmp_path, capsys, name):
+    rows, how, expected = FILES[name]
+    path = written(tmp_path / ("d.jsonl.gz" if "gzip" in name else "d.jsonl"), rows, **how)
+    status = train_main([*RUN, "--problems-per-step", "1", "--train", str(path), "--train-problems", "0", "--out", str(tmp_path / "r")])
+    said = capsys.readouterr()
+    assert said.err.count("\n") == (status != 0), said.err
+    if isinstance(expected, str): assert status == 2 and expected in said.err and str(path) in said.err, said.err
+    else:
+        assert status == 0, said.err
+        assert len(load_jsonl(path).problems) == expected
+    assert all(len(line) < 6000 for line in said.out.splitlines())  # no prompt of 1 MB in the log
+
+
+@given(st.text(alphabet=string.digits + "#\n, -x", max_size=30))
+def test_gold_answers_are_taken_from_the_last_line_only(text):
+    "The rule as a pattern, which takes forever on some answers of 1 MB."
+    import re
+
+    match = re.search(r"####([^\n#]*[^\n#\s][^\n#]*)\s*\Z", text)
+    assert final_answer(text) == (match[1].strip().replace(",", "") if match else text.strip())
+
+
+# ---- leakage
+
+def test_training_problems_that_are_evaluated_on_are_counted_and_left_out(tmp_path, capsys):
+    written(tmp_path / "amc23.jsonl", [GOOD[0], {"problem": "1+7", "answer": "8"}])
+    written(tmp_path / "aime24.jsonl", [{**GOOD[2], "problem": " 3+3 \n"}])
+    path, argv = written(tmp_path / "mine.jsonl", [{**r, "id": f"mine/{i}"} for i, r in enumerate(GOOD)]), [*RUN, "--benchmarks", "amc23,aime24", "--data-dir", str(tmp_path)]
+    argv += ["--train", str(path), "--train-problems", "0", "--eval-samples", "1", "--eval-k", "1"]
+    assert train_main([*argv, "--out", str(tmp_path / "a")]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 4 training problems also stand in an evaluation set (mine/0, mine/2): --decontaminate leaves them out" in said
+    assert json.loads((tmp_path / "a" / "config.json").read_text())["problems"] == 4
+    assert train_main([*argv, "--decontaminate", "--out", str(tmp_path / "b")]) == 0
+    assert "they are left out" in capsys.readouterr().out and json.loads((tmp_path / "b" / "config.json").read_text())["problems"] == 2
+    assert train_main([*argv, "--decontaminate", "--train", str(tmp_path / "aime24.jsonl"), "--out", str(tmp_path / "c")]) == 2
+    assert "none is left" in capsys.readouterr().err
+
+
+def test_the_ten_rows_of_dapo_that_stand_in_the_benchmarks(shared):
+    data = shared / "data"
+    training = load_problems("dapo-math-17k", data_dir=data / "train").problems
+    sets = [p for name in ("math500", "amc23", "olympiadbench", "aime24", "aime25", "minerva") for p in load_problems(name, data_dir=data / "eval").problems]
+    found = sorted(int(p.id.split("/")[-1]) for p in overlap(training, sets))
+    assert found == sorted([6216, 17762, 6170, 6090, 15860, 15900, 14720, 15868, 15876, 11279])
