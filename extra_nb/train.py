@@ -338,7 +338,8 @@ def _plan(
 ) -> list[Request]:  # N requests
     requests: list[Request] = []
     for m in self.mechanisms: requests += m.plan(step, self.config.problems_per_step - len(requests))
-    return requests + [Request(p) for p in self.stream.next(self.config.problems_per_step - len(requests))]
+    left = self.config.problems_per_step - len(requests)
+    return requests + ([Request(p) for p in self.stream.next(left)] if left else [])
 
 
 @patch

@@ -20,7 +20,7 @@ TEXTS = ["", " ", "none", "nan", "0", "-1", "tiny", "arithmetic:0", "arithmetic:
          ",", "a,b", "1,", "1,,2", "1e9", "token", "std", "lora", "cuda", "cuda:99", "novelty", "novelty,novelty", "x.py:f*nan", "\n", "true"]
 VALUES = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans(), st.none(), st.integers(), st.floats(), st.text(max_size=5),
                    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=2), st.integers(), max_size=1))
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def one_line(error: InputError): assert "\n" not in str(error) and 0 < len(str(error)) < 3000, str(error)[:300]

@@ -436,3 +436,14 @@ def test_reinforcement_learns_what_supervision_did_not():
 def test_settings_by_name_stand_on_top_of_a_config():
     t = trainer(config=TrainConfig(seed=4, clip_high=0.5), clip_high=0.3)
     assert (t.config.seed, t.config.clip_high) == (4, 0.3)
+
+
+def test_a_mechanism_may_take_every_place_of_a_step():
+    class Again(Mechanism):
+        name = "again"
+
+        def plan(self, step, room): return [Request(problems[0])] * room
+
+    problems = arithmetic(2, levels=(2, 3))
+    trainer = Trainer(tiny_policy(), problems, [Again()], steps=1, problems_per_step=1, group_size=2, max_new_tokens=4, say=None)
+    assert [r.problem.id for r in trainer._plan(1)] == [problems[0].id]
