@@ -10,7 +10,6 @@ __all__ = ['ATTENTION', 'left_pad', 'prefill', 'PlainDecoder', 'Slots', 'Twin', 
            'decoder']
 
 # %% ../nbs/02b_decoder.ipynb #1ada5b31
-from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
 
@@ -126,8 +125,8 @@ class Slots:
     def select(self, index: Tensor):
         "Take rows, some perhaps more than once."
         for layer in self.layers:
-            n = layer.length
-            layer.keys, layer.values = (_roomy(x[index], x[index, :, :0], n, self.room) for x in (layer.keys, layer.values))
+            taken = [x[:, :, : layer.length][index] for x in (layer.keys, layer.values)]
+            layer.keys, layer.values = (_roomy(x, x[:, :, :0], layer.length, self.room) for x in taken)
         if self.padding is not None: self.padding = self.padding[index]
 
 # %% ../nbs/02b_decoder.ipynb #f1ebd36e

@@ -44,6 +44,7 @@ from torch import Tensor, nn
 
 from .bench import _writable, machine
 from .checkpoints import pack, write_whole
+from .decoder import left_pad
 from .embedders import load_embedder
 from .figures import BLUE, GREY, ORANGE, new_figure, png_bytes
 from .novelty import NoveltyBonus
@@ -228,9 +229,8 @@ def generate_sampler(
 ) -> Candidate:
     "`model.generate` on left-padded rows."
     model, rows, lengths = peer_model(policy, weights), _rows(policy, work), torch.tensor(work.lengths, device=policy.device)
-    width = max(map(len, rows))
-    ids = torch.tensor([[policy.pad_id] * (width - len(row)) + row for row in rows], device=policy.device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=policy.device)
+    ids, mask, _ = left_pad(rows, policy.pad_id, policy.device)
+    width = ids.shape[1]
 
     def ended(so_far, scores, **kwargs): return so_far.shape[1] - width >= lengths
 
