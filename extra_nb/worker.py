@@ -243,10 +243,11 @@ class Worker:
     def stop(self) -> None:
         "End all its processes. In a forked copy of this process it does nothing: they belong to the original."
         self.ended = True
-        if os.getpid() != self.owner or self.process.returncode is not None: return
-        try: os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
-        except ProcessLookupError: pass
-        self.process.wait()
+        if os.getpid() != self.owner: return
+        if self.process.poll() is None:  # once waited for, its number may be somebody else's; what it left behind reads to the end of the input
+            try: os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
+            except ProcessLookupError: pass
+            self.process.wait()
         try: self.process.stdin.close()
         except OSError: pass  # something was left in the buffer, and nobody to read it
 
@@ -276,7 +277,7 @@ class Pool:
 
     def _start(self) -> Worker:
         worker = Worker(self.setup)
-        with self.lock: self.alive[:] = [w for w in self.alive if not w.ended] + [worker]
+        with self.lock: self.alive[:] = [w for w in self.alive if not w.process.stdin.closed] + [worker]  # whoever is not stopped yet stays ours
         if worker.ready(): return worker
         worker.stop()
         module, name = self.load.split(":")

@@ -1,5 +1,6 @@
 "Workers: what hangs, dies, grows or is interrupted; threads, event loops, forked and spawned processes; and that nothing is left behind."
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -389,6 +390,24 @@ def test_an_idle_worker_ends_with_its_input(either):
     assert worker.ready()
     worker.process.stdin.close()
     assert worker.process.wait(SLOW) == 0 and gone([worker.pid], 5)
+
+
+@posix
+@pytest.mark.parametrize("closed", ["closed", "ended", "forgotten"])
+def test_a_nursery_that_somebody_else_waited_for_leaves_nothing_open(functions, closed):
+    "Popen.kill waits for a process that has ended already: that is not yet being stopped."
+    pool = Pool(functions, 1, 5.0)
+    assert pool.ask("double", 1) == 2
+    worker = pool.alive[0]
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+    assert pool.ask("double", 2) == 4  # the child goes on without it
+    if closed == "ended": worker.ended = True  # as after a broken pipe
+    if closed == "forgotten":
+        del pool
+        gc.collect()
+    else: pool.close()
+    assert worker.process.stdin.closed and gone([worker.pid], SLOW)
 
 
 @posix
