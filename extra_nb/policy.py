@@ -149,15 +149,31 @@ def hidden(
 
 
 @patch
-def logits(
+def raw_logits(
     self: Policy,
     hidden: Tensor,  # (..., D) last hidden states
     head: nn.Module | None = None,  # The output layer; None: the model's own
+) -> Tensor:  # (..., V) what the bare head gives, in its own precision
+    "Apply the output head."
+    with self.autocast(): return (head or self.base.get_output_embeddings())(hidden)
+
+
+@patch
+def adjusted(
+    self: Policy,
+    raw: Tensor,  # (..., V) from `raw_logits`
+) -> Tensor:  # (..., V) logits in float32
+    "Do what the architecture does after the head."
+    return _adjust(raw.float(), self.base.config)
+
+
+@patch
+def logits(
+    self: Policy,
+    hidden: Tensor,  # (..., D) last hidden states
 ) -> Tensor:  # (..., V) logits in float32
     "Apply the output head, with whatever the architecture does after it."
-    with self.autocast():
-        logits = (head or self.base.get_output_embeddings())(hidden)
-    return _adjust(logits.float(), self.base.config)
+    return self.adjusted(self.raw_logits(hidden))
 
 
 @patch
