@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'sample', 'replay', 'score']
+__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample', 'replay',
+           'score']
 
 # %% ../nbs/03_sampler.ipynb #f020b167
 from collections.abc import Callable, Iterator
@@ -184,6 +185,12 @@ def check_fits(
         raise InputError(f"problem {request.problem.id!r} does not fit: {parts} tokens exceed the context of {policy.context_length}")
     if prompt + prefix == 0: raise InputError(f"problem {request.problem.id!r} has an empty prompt")
 
+
+def check_request(policy: Policy, request: Request, group_size: int, max_new_tokens: int):
+    "Refuse a request that cannot be answered."
+    if group_size < 1: raise InputError(f"group_size={group_size}: at least 1 response must be asked for")
+    check_fits(policy, request, max_new_tokens)
+
 # %% ../nbs/03_sampler.ipynb #13b4ae61
 def _uniforms(
     request: Request,
@@ -222,8 +229,7 @@ def sample(
 ) -> list[tuple[Rollout, ...]]:  # For each request its G rollouts, on the CPU
     "Draw `group_size` responses to each request, with exact log-probabilities and entropies."
     how = Sampling(max_new_tokens, temperature, top_p)
-    if group_size < 1: raise InputError(f"group_size={group_size}: at least 1 response must be asked for")
-    for request in requests: check_fits(policy, request, max_new_tokens)
+    for request in requests: check_request(policy, request, group_size, max_new_tokens)
     # neighbours in length share a batch, and those that take a place later are shorter; the order of the results is that of the requests
     order = sorted(range(len(requests)), key=lambda i: -len(context_of(policy, requests[i])))
     keys, made, training = [r.key for r in requests], [[None] * group_size for _ in requests], policy.model.training

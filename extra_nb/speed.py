@@ -20,7 +20,6 @@ __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMP
 # %% ../nbs/10b_speed.ipynb #56de2596
 import gc
 import json
-import logging
 import math
 import os
 import random
@@ -42,6 +41,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from .backends import paged_results
 from .bench import _writable, machine
 from .checkpoints import pack, write_whole
 from .decoder import left_pad
@@ -249,36 +249,15 @@ def batch_sampler(
     weights: str,  # "fp32" or "bf16"
 ) -> Candidate:
     "What `model.generate_batch` does, with a limit for each request."
-    from transformers import ContinuousBatchingConfig
-
     model, rows = peer_model(policy, weights), _rows(policy, work)
-    logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
     model.generation_config.eos_token_id = -1  # its own word for none
-    page = 32  # small, so that responses to one prompt share most of its pages
-    pages = sum(-(-(len(row) + n) // page) for row, n in zip(rows, work.lengths))
-    settings = ContinuousBatchingConfig() if policy.device.type == "cuda" else ContinuousBatchingConfig(
-        page_size=page, num_blocks=pages + 8, max_batch_tokens=1024)
 
     def run(limit=None):
-        with model.continuous_batching_context_manager(continuous_batching_config=settings, timeout=60) as manager:
-            start = now(policy.device)
-            names = [manager.add_request(row, max_new_tokens=min(n, limit or n)) for row, n in zip(rows, work.lengths)]
-            done = _results(manager, len(names))
-            seconds = now(policy.device) - start
-        return seconds, tuple(len(done[name].generated_tokens) for name in names)
+        start = []
+        done = paged_results(model, rows, [min(n, limit or n) for n in work.lengths], policy.device, begun=lambda: start.append(now(policy.device)))
+        return now(policy.device) - start[0], tuple(map(len, done))
 
     return run
-
-
-def _results(manager, wanted: int) -> dict:
-    "Wait for all requests, as long as somebody works on them."
-    done = {}
-    while len(done) < wanted:
-        result = manager.get_result(timeout=1)
-        if result is None and not manager.is_running(): raise RuntimeError("its thread ended before its requests did")
-        if result is not None and result.error: raise RuntimeError(result.error)
-        if result is not None and result.is_finished(): done[result.request_id] = result
-    return done
 
 # %% ../nbs/10b_speed.ipynb #a7459893
 PEERS = {"generate": generate_sampler, "generate_batch": batch_sampler}

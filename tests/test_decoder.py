@@ -115,3 +115,58 @@ def test_a_model_that_disagrees_is_decoded_the_plain_way(monkeypatch):
 
 @pytest.mark.parametrize("contexts, length", [([[1, 2, 3], [1, 2, 4]], 2), ([[1], [1]], 0), ([[1, 2], [1, 2]], 1), ([[3, 1], [2, 1]], 0), ([[9]], 0)])
 def test_shared_head(contexts, length): assert shared_head(contexts) == length
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("group", [1, 3])
+@pytest.mark.parametrize("more", [[[5, 6, 20]], [[5, 6, 21, 22, 23, 24, 25, 26, 27, 28, 29], [5, 6, 30]]], ids=["short", "long"])
+@pytest.mark.parametrize("left", [[], [0], [1, 4], [0, 1, 2, 3, 4, 5]], ids=len)
+def test_new_rows_take_the_place_of_old_ones(group, more, left):
+    "Rows that stay, rows that start, of other lengths, at any time, and again."
+    policy = tiny_policy()
+    contexts, copies = CONTEXTS["head"], torch.arange(3).repeat_interleave(2 if group > 1 else 1)
+    left = torch.tensor([i for i in left if i < len(copies)], dtype=torch.long)
+    old = PlainDecoder(policy, contexts, copies)
+    fast = FastDecoder(policy, contexts, copies, twin_of(policy), shared_head([*contexts, *more]))
+    for _ in range(3): tokens = old.logits().argmax(-1); old.step(tokens), fast.step(tokens)
+    young = PlainDecoder(policy, more, new := torch.arange(len(more)).repeat_interleave(group))
+    fast.refill(left, more, new)
+    parts = [young]
+    if len(left): old.keep(left); parts = [old, young]
+    for t in range(40):
+        logits = [p.logits() for p in parts]
+        assert_close(fast.logits(), torch.cat(logits), atol=1e-4, rtol=1e-4)
+        for p, x in zip(parts, logits): p.step(x.argmax(-1))
+        fast.step(torch.cat(logits).argmax(-1))
+        if t == 20:
+            newest = PlainDecoder(policy, more[:1], torch.zeros(group, dtype=torch.long))
+            n = sum(len(p.hidden) for p in parts)
+            fast.refill(torch.arange(n), more[:1], torch.zeros(group, dtype=torch.long))
+            parts = [*parts, newest]
+
+
+@torch.inference_mode()
+def test_groups_that_lose_rows_unevenly():
+    policy = tiny_policy()
+    copies = torch.arange(3).repeat_interleave(4)
+    plain, fast = (make(policy, CONTEXTS["none"], copies, *rest) for make, rest in ((PlainDecoder, ()), (FastDecoder, (twin_of(policy),))))
+    for index in ([0, 1, 2, 3, 4, 8, 9], [0, 4, 5, 6], [1, 2, 3], [2]):  # a group that is whole, one that shrinks, one that goes
+        plain.keep(torch.tensor(index)), fast.keep(torch.tensor(index))
+        for _ in range(2):
+            assert_close(fast.logits(), plain.logits(), atol=1e-4, rtol=1e-4)
+            tokens = plain.logits().argmax(-1)
+            plain.step(tokens), fast.step(tokens)
+    assert len(fast.cache.stems.empty) == 1  # what nobody continues is let go
+
+
+def test_prompts_are_read_a_few_at_a_time(monkeypatch):
+    import extra_nb.decoder as module
+
+    monkeypatch.setitem(module.PREFILL, "cpu", 8)
+    for group in (1, 3): both_ways(tiny_policy(), CONTEXTS["head"], torch.arange(3).repeat_interleave(group))
+
+
+def test_layers_that_read_the_same_input_are_one_matrix():
+    policy = tiny_policy(compute_dtype="bf16")
+    shapes = [[layer.out_features for layer in matrix.layers] for matrix in twin_of(policy).matrices]
+    assert shapes == [[64, 32, 32], [64], [128, 128], [64]] * 2 + [[len(policy.tokenizer)]]

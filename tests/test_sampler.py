@@ -183,3 +183,31 @@ def test_bad_input_is_refused_before_anything_is_generated(policy, kwargs, words
 def test_a_prefix_counts_towards_the_context(policy):
     request = Request(Problem("p", "1+2", "3"), tuple([4] * 200), (0.0,) * 200)
     with pytest.raises(InputError, match="200 prefix"): check_fits(policy, request, 60)
+
+
+@pytest.mark.parametrize("group, max_rows", [(1, 2), (2, 4), (2, 6), (2, 1000)])
+def test_requests_that_wait_take_the_places_of_rows_that_have_ended(group, max_rows, monkeypatch):
+    "Many ends, many requests, few places: the same responses as one request at a time."
+    import extra_nb.sampler as module
+
+    policy, refills = tiny_policy(), []
+    policy.eos_ids = tuple(range(0, 80, 9))
+    requests = [Request(Problem(f"p{i}", "1+2" * (1 + i % 4), "3")) for i in range(9)]
+    made = module.decoder
+    monkeypatch.setattr(module, "decoder", lambda *args: watched(made(*args), refills))
+    together = sample(policy, requests, group, max_new_tokens=20, max_rows=max_rows)
+    assert bool(refills) == (max_rows < 9 * group)
+    for request, rollouts in zip(requests, together):
+        assert {r.finish_reason for r in rollouts} <= {"stop", "length"} and [r.index for r in rollouts] == list(range(group))
+        for r, alone in zip(rollouts, sample(policy, [request], group, max_new_tokens=20)[0]):
+            assert r.tokens.tolist() == alone.tokens.tolist() and r.finish_reason == alone.finish_reason
+            assert_close(r.logprobs, alone.logprobs, atol=1e-4, rtol=1e-4)
+
+
+def watched(running, calls):
+    refill = running.refill
+
+    def note(*args): calls.append(1); return refill(*args)
+
+    running.refill = note
+    return running
