@@ -170,3 +170,31 @@ def test_layers_that_read_the_same_input_are_one_matrix():
     policy = tiny_policy(compute_dtype="bf16")
     shapes = [[layer.out_features for layer in matrix.layers] for matrix in twin_of(policy).matrices]
     assert shapes == [[64, 32, 32], [64], [128, 128], [64]] * 2 + [[len(policy.tokenizer)]]
+
+
+@pytest.mark.parametrize("fate", ["recorded", "fails", "differs"])
+def test_steps_that_are_recorded_and_replayed(monkeypatch, fate):
+    "A stand-in for a GPU's graph: it writes into the same result again, from the same inputs. Rows leave, come and outgrow their grids meanwhile."
+    import extra_nb.decoder as module
+
+    made = []
+
+    def recorded(run):
+        if fate == "fails": raise RuntimeError("operation not permitted when stream is capturing")
+        out = run()
+        made.append(0)
+
+        def replay():
+            made[-1] += 1
+            out.copy_(run() if fate == "recorded" else torch.zeros_like(out))
+
+        return replay, out
+
+    monkeypatch.setattr(module, "_recorded", recorded)
+    policy = tiny_policy()
+    twin = twin_of(policy)
+    twin.records = True
+    both_ways(policy, CONTEXTS["head"], torch.arange(3).repeat_interleave(4), steps=80, leave=50)
+    assert twin.records == (fate == "recorded")
+    if fate == "recorded": assert len(made) == 4 and sum(made) > 60  # from the start, two growths, and rows that leave
+    else: assert sum(made) == (fate == "differs")
