@@ -87,6 +87,11 @@ class Policy:
         "Any valid id will do: lengths are recorded, never read off the padding."
         return self.eos_ids[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
 
+    @property
+    def adjusts(self) -> bool:
+        "Does the architecture change logits after the head?"
+        return any(getattr(self.base.config, name, None) for name in ("logit_scale", "logits_scaling", "final_logit_softcapping"))
+
     def autocast(self):
         "Context in which the forward pass runs at `compute_dtype`."
         if self.compute_dtype == "fp32": return nullcontext()

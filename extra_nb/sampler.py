@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .decoder import PlainDecoder, decoder, left_pad, prefill, shared_head
@@ -295,6 +295,47 @@ def _response_hidden_plain(
     at = ids.shape[1] - lengths[:, None] + torch.arange(width, device=policy.device)[None]
     return hidden.gather(1, at.clamp(max=ids.shape[1] - 1)[..., None].expand(-1, -1, hidden.shape[-1])), lengths
 
+# %% ../nbs/03_sampler.ipynb #19a907ec
+class _HeadStats(torch.autograd.Function):
+    "`token_stats` of a linear head, without keeping logits."
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, tokens, temperature, dtype, chunk):
+        W, b, found = weight.to(dtype), None if bias is None else bias.to(dtype), []
+        for h, t in zip(hidden.split(chunk), tokens.split(chunk)):
+            raw, size = F.linear(h.to(dtype), W, b), AT_A_TIME.get(h.device.type, chunk)
+            for part, y in zip(raw.split(size), t.split(size)):
+                x = part.float().div_(temperature)
+                top = x.amax(-1, keepdim=True)
+                weights = x.sub_(top).exp()
+                total = weights.sum(-1)
+                found.append((x.gather(-1, y[:, None])[:, 0] - total.log(), total.log() - torch.linalg.vecdot(weights, x) / total, top[:, 0] + total.log()))
+        logprobs, entropies, logsumexp = map(torch.cat, zip(*found))
+        ctx.save_for_backward(hidden, weight, bias, tokens, logsumexp)
+        ctx.rest = temperature, dtype, chunk
+        ctx.mark_non_differentiable(entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx, g, _):
+        (hidden, weight, bias, tokens, logsumexp), (temperature, dtype, chunk) = ctx.saved_tensors, ctx.rest
+        W, b, g = weight.to(dtype), None if bias is None else bias.to(dtype), g / temperature
+        to_hidden, to_weight, to_bias = torch.empty_like(hidden), None, None
+        for start in range(0, len(tokens), chunk):
+            rows = slice(start, start + chunk)
+            h = hidden[rows].to(dtype)
+            raw, size = F.linear(h, W, b), AT_A_TIME.get(h.device.type, chunk)
+            for part, y, z, c in zip(*(x.split(size) for x in (raw, tokens[rows], logsumexp[rows], g[rows]))):
+                p = part.float().div_(temperature).sub_(z[:, None]).exp_().mul_(-c[:, None])
+                part.copy_(p.scatter_add_(-1, y[:, None], c[:, None]))
+            to_hidden[rows] = (raw @ W).to(hidden.dtype)
+            if ctx.needs_input_grad[1]: to_weight = _added(to_weight, raw.T @ h, weight.dtype)
+            if bias is not None and ctx.needs_input_grad[2]: to_bias = _added(to_bias, raw.float().sum(0), bias.dtype)
+        return to_hidden, to_weight, to_bias, None, None, None, None
+
+
+def _added(so_far: Tensor | None, new: Tensor, dtype: torch.dtype) -> Tensor: return new.to(dtype) if so_far is None else so_far.add_(new)
+
 # %% ../nbs/03_sampler.ipynb #50973c4c
 def score(
     policy: Policy,
@@ -307,6 +348,11 @@ def score(
     hidden, lengths = (_response_hidden_shared if share_contexts else _response_hidden_plain)(policy, rollouts)
     hidden = hidden[torch.arange(hidden.shape[1], device=hidden.device)[None] < lengths[:, None]]  # (n, D): no padding from here on
     tokens = torch.cat([r.tokens for r in rollouts]).to(hidden.device)
+
+    head = policy.base.get_output_embeddings()
+    if type(head) is nn.Linear and head.weight.is_floating_point() and not policy.adjusts:
+        dtype = torch.bfloat16 if policy.compute_dtype == "bf16" else head.weight.dtype
+        return _HeadStats.apply(hidden, head.weight, head.bias, tokens, temperature, dtype, chunk)
 
     def stats(h, t): return token_stats(policy.logits(h), t, temperature)
 

@@ -481,13 +481,15 @@ class StepBench(SpeedBench):
     problems: int = PROBLEMS  # Problems per step
     group_size: int = GROUP  # Responses per problem, an even number
     new_tokens: int = NEW  # Tokens per response
+    trl_rows: int = 16  # Responses that TRL trains on at a time, accumulating gradients; ours follows its own token budget
 
     def __post_init__(self):
         super().__post_init__()
         if self.problems < 1: raise InputError(f"problems={self.problems}: at least 1 is needed")
         if self.group_size < 2 or self.group_size % 2:
             raise InputError(f"group_size={self.group_size}: an even number of at least 2 is needed")
-        if self.new_tokens < 1: raise InputError(f"new_tokens={self.new_tokens}: at least 1 is needed")
+        for name in ("new_tokens", "trl_rows"):
+            if getattr(self, name) < 1: raise InputError(f"{name}={getattr(self, name)}: at least 1 is needed")
 
 # %% ../nbs/10b_speed.ipynb #666a27f4
 RATE = dict(lr=1e-6, weight_decay=0.01)  # of AdamW, in both trainers
@@ -528,8 +530,10 @@ def trl_config(
     "Settings of `GRPOTrainer` that mean what ours mean."
     from trl import GRPOConfig
 
+    rows, total = config.trl_rows, config.problems * config.group_size
+    if total % rows: rows = total
     return GRPOConfig(
-        output_dir=folder, per_device_train_batch_size=config.problems * config.group_size, num_generations=config.group_size,
+        output_dir=folder, per_device_train_batch_size=rows, gradient_accumulation_steps=total // rows, num_generations=config.group_size,
         max_completion_length=config.new_tokens, temperature=1.0, beta=0.0, max_steps=steps, lr_scheduler_type="constant",
         learning_rate=RATE["lr"], weight_decay=RATE["weight_decay"], optim="adamw_torch", bf16=autocast, gradient_checkpointing=False,
         use_cpu=device.type == "cpu", generation_kwargs={"eos_token_id": None}, shuffle_dataset=False, report_to="none",
