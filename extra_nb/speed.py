@@ -379,7 +379,8 @@ def _load(config: SpeedBench) -> Policy:
 def _finish(record: dict, config: SpeedBench, draw: Callable, say) -> dict:
     "Add what the numbers depend on, and write them down."
     places = _places(config)
-    record = {**record, "settings": asdict(config), "threads": torch.get_num_threads(), **machine()}
+    settings = {name: value for name, value in asdict(config).items() if name not in ("json", "figure")}  # on these nothing depends
+    record = {**record, "settings": settings, "threads": torch.get_num_threads(), **machine()}
     record["versions"]["trl"] = version("trl") if find_spec("trl") else None
     record["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     if places[0]: write_whole(places[0], json.dumps(record, indent=2))
