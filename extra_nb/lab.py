@@ -187,11 +187,11 @@ def lab_policy(
     policy.decoding = "plain"  # the fast decoder pays off where contexts are long; on five tokens its preparations cost more than they save
     return policy
 
-# %% ../nbs/12_lab.ipynb #1fb21761
+# %% ../nbs/12_lab.ipynb #b5564a9e
 @dataclass(frozen=True)
 class Recipe:
     "How a base policy is made."
-    updates: int = 800  # Supervised updates; more of them make it more competent
+    updates: int = 500  # Supervised updates; more of them make it more competent
     batch_size: int = 256  # Walks per update
     lr: float = 3e-3  # Peak learning rate
     longest: int = 5  # Lines of the longest walk; the shortest has one
@@ -280,7 +280,7 @@ def base_policy(
     policy.model.eval()
     return policy
 
-# %% ../nbs/12_lab.ipynb #f257d978
+# %% ../nbs/12_lab.ipynb #2583b861
 @dataclass(frozen=True)
 class Regime:
     "A base policy, and the problems it meets."
@@ -301,8 +301,8 @@ class Regime:
 REGIMES = {r.name: r for r in (
     Regime("sharpening", Recipe(), (2, 3)),
     Regime("mixed", Recipe(), (4, 5)),
-    Regime("starved", Recipe(updates=500), (5, 6)),
-    Regime("late", Recipe(sign_rate=0.1), (4, 5)),
+    Regime("starved", Recipe(updates=320, longest=3), (4, 5)),
+    Regime("late", Recipe(sign_rate=0.05), (4, 5)),
 )}
 
 
