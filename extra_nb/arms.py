@@ -122,9 +122,9 @@ class Observer(Mechanism):
 
     def setup(self, policy, config): self.policy = policy
 
-# %% ../nbs/12a_arms.ipynb #1df17953
+# %% ../nbs/12a_arms.ipynb #39ec8ef3
 KINDS_OF_MECHANISM = {"novelty": NoveltyBonus, "equal_bonus": EqualBonus, "regeneration": PrefixRegeneration, "oracle_prefix": OraclePrefix}
-LAB_SETTINGS = {"problems_per_step": 32, "group_size": 8, "max_new_tokens": MAX_NEW_TOKENS, "lr": 8e-4, "weight_decay": 0.0, "steps": 10**6}
+LAB_SETTINGS = {"problems_per_step": 32, "group_size": 8, "max_new_tokens": MAX_NEW_TOKENS, "lr": 2e-4, "weight_decay": 0.0, "steps": 10**6}
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def curve_of(
     curves = {name: [mean(steps, name) for steps in bins] for name in CURVES}
     return {name: values for name, values in curves.items() if any(v is not None for v in values)}
 
-# %% ../nbs/12a_arms.ipynb #71e0a0b4
+# %% ../nbs/12a_arms.ipynb #e60d2dee
 def measured(
     policy: Policy,
     problems,  # Held-out problems
@@ -225,7 +225,7 @@ def train_arm(
     seed: int,  # Of problem order, rollouts and mechanisms
     budget: int,  # Generated tokens
     points: int = 4,  # How often the policy is judged after the beginning
-    samples: int = 32,  # Responses to each held-out problem, at least 8
+    samples: int = 32,  # Responses to each held-out problem, at least 16
     cache=None,  # Where the base policy is kept
     on_step=None,  # Called with the trainer after each step
 ) -> dict:  # JSON values only

@@ -245,7 +245,7 @@ def supervised_examples(
     rng, facts = random.Random(f"walks {recipe.seed}"), wrong_facts(recipe.wrong_share, recipe.seed)
     return [walk(rng, recipe, facts) for _ in range(recipe.examples if n is None else n)]
 
-# %% ../nbs/12_lab.ipynb #e39abf44
+# %% ../nbs/12_lab.ipynb #0c5f8367
 def lab_cache(
     folder: str | Path | None = None,  # None: $EXTRA_NB_CACHE or ~/.cache/extra_nb
 ) -> Path:
@@ -267,6 +267,9 @@ def base_policy(
     say=None,  # Called with a line when a policy must be made first
 ) -> Policy:
     "The base policy of a recipe: made once, then loaded."
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # models this small are loaded and saved before a bar could be read
     policy, home = lab_policy(recipe.seed, recipe.width, recipe.layers), lab_cache(cache)
     folder = home / f"base-{recipe_name(recipe)}"
     if not folder.exists():

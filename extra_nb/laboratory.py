@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS_OF_PLAN', 'FIRST_FRESH', 'FEWEST_SEEDS', 'QUICK', 'Plan', 'check_plan', 'read_plan', 'written_plan',
-           'plan_folder', 'run_plan', 'run_line', 'answer_table', 'tests_table', 'as_text', 'listing', 'report',
+           'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text', 'listing', 'report',
            'lab_main']
 
 # %% ../nbs/12d_laboratory.ipynb #e26b3a3a
@@ -57,7 +57,7 @@ class Plan:
         first, *others = (arm.name for arm in self.arms)
         return list(self.tests) or [(regime, first, arm, score) for regime in self.regimes for score in ("pass@1", "pass@16") for arm in others]
 
-# %% ../nbs/12d_laboratory.ipynb #cc9e2773
+# %% ../nbs/12d_laboratory.ipynb #63f30ced
 def check_plan(
     plan: Plan,
 ):
@@ -68,8 +68,8 @@ def check_plan(
         if not found: raise InputError(f"plan {plan.name!r} names no {what}")
         if len(set(found)) < len(found): raise InputError(f"plan {plan.name!r} names one of its {what} twice")
     for regime in plan.regimes: find_regime(regime)
-    if plan.budget < 1 or plan.points < 1 or plan.samples < 8:
-        raise InputError(f"plan {plan.name!r}: budget and points of at least 1 and 8 samples are needed; got {plan.budget}, {plan.points}, {plan.samples}")
+    if plan.budget < 1 or plan.points < 1 or plan.samples < 16:
+        raise InputError(f"plan {plan.name!r}: budget and points of at least 1 and 16 samples are needed; got {plan.budget}, {plan.points}, {plan.samples}")
     fresh = plan.kind == "confirmatory"
     if strange := [s for s in plan.seeds if type(s) is not int or s < 0 or (s >= FIRST_FRESH) != fresh]:
         raise InputError(f"seed {strange[0]!r} in the {plan.kind} plan {plan.name!r}: exploratory seeds are 0 to {FIRST_FRESH - 1}, confirmatory ones start at {FIRST_FRESH}")
@@ -117,7 +117,7 @@ def written_plan(
     "A plan in full."
     return json.loads(json.dumps(asdict(plan)))
 
-# %% ../nbs/12d_laboratory.ipynb #6a592acc
+# %% ../nbs/12d_laboratory.ipynb #780000e5
 def plan_folder(
     plan: Plan,
     out: str | Path,  # Folder of all plans' results
@@ -177,23 +177,23 @@ def run_line(
 ) -> str:
     "A run in a line."
     spec, first, last = result["spec"], result["points"][0], result["points"][-1]
-    scores = "  ".join(f"{k} {100 * first[k]:.1f} -> {100 * last[k]:.1f}" for k in ("pass@1", "pass@16") if k in last)
+    scores = "  ".join(f"{k} {100 * first[k]:.1f} -> {100 * last[k]:.1f}" for k in ("pass@1", "pass@16"))
     return f"{spec['regime']['name']}/{spec['arm']['name']}-{spec['seed']}  {scores}  {result['tokens']} tokens  {result['seconds']:.0f} s"
 
-# %% ../nbs/12d_laboratory.ipynb #6fc04818
+# %% ../nbs/12d_laboratory.ipynb #ad05699a
 def answer_table(
     points: pandas.DataFrame,  # From `points_table`
 ) -> pandas.DataFrame:  # regime, arm, seeds; mean scores in percent with standard errors; tokens and seconds per run
     "What each arm reached, and what it cost."
     last = points[points.point > 0].sort_values("point").groupby(["regime", "arm", "seed"], sort=False).tail(1)
-    groups, scores = last.groupby(["regime", "arm"], sort=False), [k for k in ("pass@1", "pass@16") if k in last]
+    groups = last.groupby(["regime", "arm"], sort=False)
     table = groups.size().rename("seeds").to_frame()
-    for k in scores: table[k], table[f"se {k}"] = 100 * groups[k].mean(), 100 * groups[k].sem()
+    for k in ("pass@1", "pass@16"): table[k], table[f"se {k}"] = 100 * groups[k].mean(), 100 * groups[k].sem()
     for k in ("distinct", "gained", "lost", "tokens", "seconds"): table[k] = groups[k].mean()
     return table.reset_index()
 
 
-def tests_table(
+def question_table(
     plan: Plan,
     points: pandas.DataFrame,  # From `points_table`
 ) -> pandas.DataFrame:  # In points of 100
@@ -238,7 +238,7 @@ def _lab_job(argv):
     folder = run_plan(plan, args.out, args.jobs or os.cpu_count() or 1, lambda line: print(line, flush=True), args.cache)
     report(plan, folder, figures=not args.no_figures)
 
-# %% ../nbs/12d_laboratory.ipynb #dff15ce5
+# %% ../nbs/12d_laboratory.ipynb #b8400623
 def listing() -> str:
     "Arms and regimes, a line each."
     def options(arm): return "; ".join([f"{kind}({', '.join(f'{k}={v}' for k, v in o.items())})" for kind, o in arm.mechanisms] + [f"{k}={v}" for k, v in arm.settings.items()])
@@ -261,10 +261,10 @@ def report(
     points = points_table(results)
     for regime in plan.regimes:
         base = next(r for r in results if r["spec"]["regime"]["name"] == regime)["points"][0]
-        say(f"\n{regime}: base policy pass@1 {100 * base['pass@1']:.1f}, pass@16 {100 * base.get('pass@16', float('nan')):.1f}; of groups of 8 "
+        say(f"\n{regime}: base policy pass@1 {100 * base['pass@1']:.1f}, pass@16 {100 * base['pass@16']:.1f}; of groups of 8 "
             f"{base['all_wrong']:.0%} all wrong, {base['mixed']:.0%} mixed, {base['all_correct']:.0%} all correct")
     say("\n" + as_text(answer_table(points)))
-    if len(plan.arms) > 1: say(f"\npaired differences, {plan.kind} seeds\n" + as_text(tests_table(plan, points)))
+    if len(plan.arms) > 1: say(f"\npaired differences, {plan.kind} seeds\n" + as_text(question_table(plan, points)))
     if figures: say(f"\nfigures  {draw_all(results, folder / 'figures')[0].parent}")
     say(f"results  {folder}")
 
