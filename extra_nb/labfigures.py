@@ -10,13 +10,13 @@ __all__ = ['PALETTE', 'DIVERSITY', 'BONUS', 'PREFIXES', 'load_results', 'points_
            'differences_between', 'difference_table', 'plot_differences', 'arm_colours', 'plot_pass_curves',
            'plot_frontier', 'plot_shares', 'plot_curves', 'plot_gained_lost', 'draw_all']
 
-# %% ../nbs/12c_labfigures.ipynb #d981cd4a
+# %% ../nbs/12c_labfigures.ipynb #81194407
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .arms import BINS, read_result
+from .arms import ARMS, BINS, read_result
 from .figures import BLUE, GREEN, ORANGE, end_labels, new_figure, png_bytes
 from .lab import KS, competence
 from .paired import compare_pairs, paired
@@ -105,7 +105,7 @@ def difference_table(
     rows = compare_pairs(named)
     return pd.DataFrame([dict(zip(("regime", "before", "after", "score"), q)) | row for q, row in zip(questions, rows)])
 
-# %% ../nbs/12c_labfigures.ipynb #7c75b1c3
+# %% ../nbs/12c_labfigures.ipynb #ae86963f
 def _percent(ax, axis: str = "x"):
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -122,7 +122,7 @@ def plot_differences(
     arms: Sequence[str] | None = None,  # None: all others
 ) -> Figure:
     "Paired differences of arms to one, with intervals, a dot for each seed."
-    arms = [arm for arm in arms or points[points.regime == regime].arm.unique() if arm != before]
+    arms = [arm for arm in arms or _in_order(points[points.regime == regime].arm.unique()) if arm != before]
     table = difference_table(points, [(regime, before, arm, score) for score in scores for arm in arms])
     figure, axes = new_figure(len(scores), height=0.6 + len(scores) * (0.35 + 0.24 * len(arms)))
     for ax, score in zip(axes, scores):
@@ -140,7 +140,7 @@ def plot_differences(
     axes[-1].set_xlabel(f"difference to {before} (points)")
     return figure
 
-# %% ../nbs/12c_labfigures.ipynb #252b9292
+# %% ../nbs/12c_labfigures.ipynb #de7e0c5a
 PALETTE = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#ca9161", "#56b4e9", "#ece133")
 
 
@@ -152,11 +152,17 @@ def arm_colours(
     return {arm: "#7f7f7f" if arm == "grpo" else PALETTE[others.index(arm) % len(PALETTE)] for arm in arms}
 
 
+def _in_order(arms: Sequence[str]) -> list[str]:
+    "Arms as ARMS has them, others after."
+    known = list(ARMS)
+    return sorted(arms, key=lambda arm: known.index(arm) if arm in known else len(known))
+
+
 def _one(table, regime: str, arms: Sequence[str] | None):
     "The rows of a regime, and its arms."
     rows = table[table.regime == regime]
     if rows.empty: raise InputError(f"there is no result of the regime {regime!r}")
-    arms = list(arms or rows.arm.unique())
+    arms = list(arms or _in_order(rows.arm.unique()))
     return rows[rows.arm.isin(arms)], arms
 
 
@@ -237,9 +243,9 @@ def _tokens(ax):
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v / 1000:g}"))
     ax.set_xlabel("generated tokens (thousands)")
 
-# %% ../nbs/12c_labfigures.ipynb #0a46bdef
+# %% ../nbs/12c_labfigures.ipynb #e85d511f
 DIVERSITY = {"policy/entropy": "entropy (nats)", "lab/distinct": "distinct correct"}
-BONUS = {"novelty/mean": "mean ν", "novelty/bonus_ratio": "bonus / advantage"}
+BONUS = {"novelty/bonus_ratio": "bonus / advantage", "novelty/mean": "mean ν"}
 PREFIXES = {"regen/mixed": "mixed, regenerated", "lab/mixed": "mixed, ordinary", "lab/viable": "viable prefixes", "regen/wait": "steps in queue"}
 
 
