@@ -7,27 +7,29 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'ARMS', 'BINS', 'CURVES', 'EqualBonus',
-           'OraclePrefix', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of',
-           'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
+           'OraclePrefix', 'SuccessPrefix', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm',
+           'find_arm', 'curve_of', 'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
-# %% ../nbs/12a_arms.ipynb #4e6ef9db
+# %% ../nbs/12a_arms.ipynb #1e5118cd
 import json
 import math
 import time
+from collections import Counter
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 
 from .checkpoints import write_whole
 from .embedders import Embedder, embed, load_embedder
-from .grpo import Mechanism
+from .grpo import Mechanism, dead_group_probability
 from .lab import MAX_NEW_TOKENS, ReachChecker, Regime, base_policy, competence, distinct_share, judge_policy, lines_to_go
 from .novelty import NoveltyBonus
 from .policy import Policy
-from .prefix import Prefix
+from .prefix import Prefix, cut_points, pack_prefixes, unpack_prefixes
 from .regeneration import PrefixRegeneration
 from .train import TrainConfig, Trainer, versions
 from .types import Group, InputError, Request, Rollout, Verdict, unknown_name
@@ -61,6 +63,96 @@ class OraclePrefix(PrefixRegeneration):
         good = torch.tensor([lines_to_go(self.problems[problem_id], text) is not None for text in texts])
         smoothed = archive.smoothed(self.tau)
         return archive.prefixes[int((smoothed + torch.where(good, 0.0, 1e6)).argmin())]
+
+# %% ../nbs/12a_arms.ipynb #739a1de7
+class SuccessPrefix(PrefixRegeneration):
+    "Continue hard problems from prefixes of their own successes, cut where a mixed group is most likely."
+    name = "success_prefix"
+
+    def __init__(self, decay: float = 0.95, **options):
+        super().__init__(**options)
+        self.decay, self.ordinary, self.group_size = decay, 0.0, 0
+        self.successes, self.tried, self.right = {}, Counter(), Counter()  # problem id -> (ids, entropies); lines left -> responses
+        self.left = {}  # (problem id, prefix ids) of requests -> lines left
+
+    def setup(self, policy, config):
+        super().setup(policy, config)
+        self.group_size = config.group_size
+
+    def mixed_chance(self, lines: int) -> float:
+        "How likely a group is mixed that has so many lines of a success left to go."
+        p = (self.right[lines] + 1) / (self.tried[lines] + 2)
+        return 1 - dead_group_probability(p, self.group_size)
+
+    def _chances(self, problem_id: str) -> list[float]:
+        prefixes = self.archives[problem_id].prefixes  # the cuts of one success, in order
+        return [float(self.mixed_chance(len(prefixes) - i)) for i in range(len(prefixes))]
+
+    def _choose(self, step: int, problem_id: str) -> Prefix:
+        chances, prefixes = self._chances(problem_id), self.archives[problem_id].prefixes
+        best = max(range(len(chances)), key=chances.__getitem__)
+        self.left[problem_id, tuple(prefixes[best].ids.tolist())] = len(prefixes) - best
+        return prefixes[best]
+
+    def _enqueue(self, step, problems):
+        return super()._enqueue(step, [p for p in problems if p.id in self.archives and max(self._chances(p.id)) > self.ordinary])
+
+    def _cut(self, group):
+        if group.problem.id not in self.successes: return [], 0
+        ids, entropies = self.successes[group.problem.id]
+        cuts = cut_points([self._piece(i) for i in ids.tolist()], self.min_gap, self.max_cuts, self.cut_at, entropies)
+        self.archives.pop(group.problem.id, None)
+        room = self.policy.context_length - len(self.policy.encode(group.problem)) - self.max_new_tokens
+        return [(ids[:c], entropies[:c]) for c in cuts if c <= room], sum(c > room for c in cuts)
+
+# %% ../nbs/12a_arms.ipynb #b7bec28b
+@patch
+def plan(self: SuccessPrefix, step: int, slots: int) -> list[Request]:
+    self.queue.reverse()  # the latest first
+    try: return PrefixRegeneration.plan(self, step, slots)
+    finally: self.queue.reverse()
+
+
+@patch
+def undo_plan(self: SuccessPrefix) -> None:
+    self.queue.reverse()
+    PrefixRegeneration.undo_plan(self)
+    self.queue.reverse()
+
+
+@patch
+def step_end(self: SuccessPrefix, step: int, groups: list[Group]) -> dict[str, float]:
+    for table in (self.tried, self.right):
+        for lines in table: table[lines] *= self.decay
+    for g in groups:
+        lines = self.left.get((g.problem.id, g.request.prefix_ids)) if g.request.prefix_ids else None
+        if lines is not None: self.tried[lines], self.right[lines] = self.tried[lines] + len(g.rollouts), self.right[lines] + int(g.correct.sum())
+        right = [r for r, ok in zip(g.rollouts, g.correct.tolist()) if ok]
+        if right:
+            best = min(right, key=lambda r: len(r.trajectory_ids))
+            self.successes[g.problem.id] = torch.tensor(best.trajectory_ids), best.trajectory_entropies
+    first = [g.correct for g in groups if g.request.origin == "prompt"]
+    if first: self.ordinary = self.decay * self.ordinary + (1 - self.decay) * sum(bool(c.any() and not c.all()) for c in first) / len(first)
+    metrics = PrefixRegeneration.step_end(self, step, groups)
+    waiting = {(request.problem.id, request.prefix_ids) for _, request in self.queue}
+    self.left = {key: lines for key, lines in self.left.items() if key in waiting}
+    return metrics
+
+# %% ../nbs/12a_arms.ipynb #7531bda3
+@patch
+def state_dict(self: SuccessPrefix) -> dict:
+    kept = [Prefix(ids, entropies, torch.zeros(0)) for ids, entropies in self.successes.values()]
+    return {**PrefixRegeneration.state_dict(self), "successes": pack_prefixes(kept), "solved": list(self.successes), "ordinary": self.ordinary,
+            "tried": [[k, v] for k, v in self.tried.items()], "right": [[k, v] for k, v in self.right.items()],
+            "left": [[problem_id, list(ids), lines] for (problem_id, ids), lines in self.left.items()]}
+
+
+@patch
+def load_state_dict(self: SuccessPrefix, state: dict) -> None:
+    PrefixRegeneration.load_state_dict(self, state)
+    self.successes = {i: (p.ids, p.entropies) for i, p in zip(state["solved"], unpack_prefixes(state["successes"]))}
+    self.ordinary, self.tried, self.right = state["ordinary"], Counter(dict(state["tried"])), Counter(dict(state["right"]))
+    self.left = {(problem_id, tuple(ids)): lines for problem_id, ids, lines in state["left"]}
 
 # %% ../nbs/12a_arms.ipynb #cb763e1b
 class HiddenEmbedder:
@@ -122,8 +214,9 @@ class Observer(Mechanism):
 
     def setup(self, policy, config): self.policy = policy
 
-# %% ../nbs/12a_arms.ipynb #39ec8ef3
-KINDS_OF_MECHANISM = {"novelty": NoveltyBonus, "equal_bonus": EqualBonus, "regeneration": PrefixRegeneration, "oracle_prefix": OraclePrefix}
+# %% ../nbs/12a_arms.ipynb #79559e07
+KINDS_OF_MECHANISM = {"novelty": NoveltyBonus, "equal_bonus": EqualBonus, "regeneration": PrefixRegeneration, "oracle_prefix": OraclePrefix,
+                      "success_prefix": SuccessPrefix}
 LAB_SETTINGS = {"problems_per_step": 32, "group_size": 8, "max_new_tokens": MAX_NEW_TOKENS, "lr": 2e-4, "weight_decay": 0.0, "steps": 10**6}
 
 
@@ -150,7 +243,7 @@ class Arm:
         try: return KINDS_OF_MECHANISM[kind](**{"seed": seed, **options})
         except TypeError as e: raise InputError(f"arm {self.name!r}: {str(e).split('__init__() ')[-1]}") from None
 
-# %% ../nbs/12a_arms.ipynb #75b6286d
+# %% ../nbs/12a_arms.ipynb #70bcdf75
 NOVELTY = {"gamma": 1.0, "embedder": "lines"}
 REGENERATION = {"embedder": "lines", "min_gap": 2, "per_step": 8, "start_step": 5, "queue_size": 32}
 
@@ -164,6 +257,7 @@ ARMS = {arm.name: arm for arm in (
     Arm("regeneration", (("regeneration", REGENERATION),)),
     Arm("random_prefix", (("regeneration", {**REGENERATION, "select": "random"}),)),
     Arm("oracle_prefix", (("oracle_prefix", REGENERATION),)),
+    Arm("success_prefix", (("success_prefix", REGENERATION),)),
     Arm("extra", (("novelty", NOVELTY), ("regeneration", REGENERATION))),
     *(Arm(f"gamma_{gamma:g}", (("novelty", {**NOVELTY, "gamma": gamma}),)) for gamma in (0.1, 0.3, 3.0)),
     *(Arm(f"scale_{scale}", (("novelty", {**NOVELTY, "gamma": 0.3, "scale": scale}),)) for scale in ("group_max", "running")),

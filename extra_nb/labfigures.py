@@ -105,7 +105,13 @@ def difference_table(
     rows = compare_pairs(named)
     return pd.DataFrame([dict(zip(("regime", "before", "after", "score"), q)) | row for q, row in zip(questions, rows)])
 
-# %% ../nbs/12c_labfigures.ipynb #ae86963f
+# %% ../nbs/12c_labfigures.ipynb #325e18b7
+def _in_order(arms: Sequence[str]) -> list[str]:
+    "Arms as ARMS has them, others after."
+    known = list(ARMS)
+    return sorted(arms, key=lambda arm: known.index(arm) if arm in known else len(known))
+
+
 def _percent(ax, axis: str = "x"):
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -140,7 +146,7 @@ def plot_differences(
     axes[-1].set_xlabel(f"difference to {before} (points)")
     return figure
 
-# %% ../nbs/12c_labfigures.ipynb #de7e0c5a
+# %% ../nbs/12c_labfigures.ipynb #4fb3eb22
 PALETTE = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#ca9161", "#56b4e9", "#ece133")
 
 
@@ -150,12 +156,6 @@ def arm_colours(
     "A colour for each arm."
     others = [arm for arm in arms if arm != "grpo"]
     return {arm: "#7f7f7f" if arm == "grpo" else PALETTE[others.index(arm) % len(PALETTE)] for arm in arms}
-
-
-def _in_order(arms: Sequence[str]) -> list[str]:
-    "Arms as ARMS has them, others after."
-    known = list(ARMS)
-    return sorted(arms, key=lambda arm: known.index(arm) if arm in known else len(known))
 
 
 def _one(table, regime: str, arms: Sequence[str] | None):
