@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from extra_nb.arms import ARMS, KINDS_OF_MECHANISM, LAB_SETTINGS, Arm, EqualBonus, HiddenEmbedder, Observer, OraclePrefix, Remembered, find_arm
+from extra_nb.arms import ARMS, KINDS_OF_MECHANISM, LAB_SETTINGS, Arm, EqualBonus, HiddenEmbedder, Observer, OraclePrefix, Remembered, SuccessPrefix, find_arm
 from extra_nb.arms import result_path, run_once, specification, train_arm
 from extra_nb.grpo import group_advantage
 from extra_nb.lab import MAX_LINES, MAX_NEW_TOKENS, MODULUS, OPERATIONS, REGIMES, Recipe, ReachChecker, Regime, base_policy, competence
@@ -262,6 +262,39 @@ def test_oracle_takes_what_entropy_takes_where_all_or_none_is_viable(cache):
             mechanism._enqueue(1, [problem])
             chosen.append(mechanism.queue[0][1].prefix_ids)
         assert chosen[0] == chosen[1]
+
+
+def test_prefixes_of_successes_are_always_viable_and_cut_where_groups_are_mixed(cache):
+    trainer = trained(ARMS["success_prefix"], cache, regime=HARD, steps=20)
+    met = [m for m in trainer.history if m["regen/groups"]]
+    assert sum(m["regen/groups"] for m in met) >= 10 and all(m["lab/viable"] == 1 for m in met)
+    mechanism = trainer.mechanisms[0]
+    assert mechanism.tried and all(0 <= mechanism.right[n] <= mechanism.tried[n] for n in mechanism.tried)
+    for problem_id, (ids, entropies) in mechanism.successes.items():
+        problem = next(p for p in trainer.problems if p.id == problem_id)
+        assert ReachChecker().judge([problem], [trainer.policy.decode(ids.tolist())])[0].correct and ids.shape == entropies.shape
+
+
+def test_prefixes_of_successes_wait_for_evidence_and_the_latest_go_first():
+    mechanism = SuccessPrefix(embedder="lines", start_step=0, per_step=2)
+    mechanism.queue.extend((1, Request(replace(reach_problem(5, 12, ("+2", "*3", "-5")), id=name))) for name in "abc")
+    taken = mechanism.plan(2, 8)
+    assert [r.problem.id for r in taken] == ["c", "b"] and [r.problem.id for _, r in mechanism.queue] == ["a"]
+    mechanism.undo_plan()
+    assert [r.problem.id for _, r in mechanism.queue] == ["a", "b", "c"] and mechanism.plan(2, 8) == taken
+    mechanism.group_size = 8
+    assert mechanism.mixed_chance(3) == pytest.approx(1 - 2 / 2**8)  # nothing is known: one half
+    mechanism.tried[3] = mechanism.right[3] = 98
+    assert mechanism.mixed_chance(3) == pytest.approx(1 - 0.99**8 - 0.01**8)
+
+
+def test_the_state_of_success_prefixes_survives_a_checkpoint(cache, stored):
+    first = trained(ARMS["success_prefix"], cache, regime=HARD).mechanisms[0]
+    second = SuccessPrefix(embedder="lines")
+    second.load_state_dict(stored(first.state_dict()))
+    assert second.tried == first.tried and second.right == first.right and second.left == first.left and second.ordinary == first.ordinary
+    assert list(second.successes) == list(first.successes) and [k for _, k in second.queue] == [k for _, k in first.queue]
+    for a, b in zip(second.successes.values(), first.successes.values()): assert torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
 
 
 def test_observer_knows_viable_prefixes_and_changes_nothing(cache):
