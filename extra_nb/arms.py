@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'ARMS', 'BINS', 'CURVES', 'EqualBonus',
+__all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'ARMS', 'BINS', 'CURVES', 'EqualBonus',
            'OraclePrefix', 'SuccessPrefix', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm',
            'find_arm', 'curve_of', 'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
@@ -64,14 +64,23 @@ class OraclePrefix(PrefixRegeneration):
         smoothed = archive.smoothed(self.tau)
         return archive.prefixes[int((smoothed + torch.where(good, 0.0, 1e6)).argmin())]
 
-# %% ../nbs/12a_arms.ipynb #739a1de7
+# %% ../nbs/12a_arms.ipynb #72bc2ae2
+AIMS = ("most_mixed", "farthest")
+
+
 class SuccessPrefix(PrefixRegeneration):
     "Continue hard problems from prefixes of their own successes, cut where a mixed group is most likely."
     name = "success_prefix"
 
-    def __init__(self, decay: float = 0.95, **options):
+    def __init__(
+        self,
+        aim: str = "most_mixed",  # "most_mixed": the cut of the highest chance; "farthest": the earliest one that is worth its place
+        decay: float = 0.95,  # Of old counts, per step
+        **options,  # Of `PrefixRegeneration`
+    ):
         super().__init__(**options)
-        self.decay, self.ordinary, self.group_size = decay, 0.0, 0
+        if aim not in AIMS: raise unknown_name("aim", aim, AIMS)
+        self.aim, self.decay, self.ordinary, self.group_size = aim, decay, 0.0, 0
         self.successes, self.tried, self.right = {}, Counter(), Counter()  # problem id -> (ids, entropies); lines left -> responses
         self.left = {}  # (problem id, prefix ids) of requests -> lines left
 
@@ -90,7 +99,8 @@ class SuccessPrefix(PrefixRegeneration):
 
     def _choose(self, step: int, problem_id: str) -> Prefix:
         chances, prefixes = self._chances(problem_id), self.archives[problem_id].prefixes
-        best = max(range(len(chances)), key=chances.__getitem__)
+        worth = [i for i, chance in enumerate(chances) if chance > self.ordinary]
+        best = worth[0] if self.aim == "farthest" and worth else max(range(len(chances)), key=chances.__getitem__)
         self.left[problem_id, tuple(prefixes[best].ids.tolist())] = len(prefixes) - best
         return prefixes[best]
 
@@ -243,7 +253,7 @@ class Arm:
         try: return KINDS_OF_MECHANISM[kind](**{"seed": seed, **options})
         except TypeError as e: raise InputError(f"arm {self.name!r}: {str(e).split('__init__() ')[-1]}") from None
 
-# %% ../nbs/12a_arms.ipynb #70bcdf75
+# %% ../nbs/12a_arms.ipynb #ccbb416b
 NOVELTY = {"gamma": 1.0, "embedder": "lines"}
 REGENERATION = {"embedder": "lines", "min_gap": 2, "per_step": 8, "start_step": 5, "queue_size": 32}
 
@@ -258,6 +268,7 @@ ARMS = {arm.name: arm for arm in (
     Arm("random_prefix", (("regeneration", {**REGENERATION, "select": "random"}),)),
     Arm("oracle_prefix", (("oracle_prefix", REGENERATION),)),
     Arm("success_prefix", (("success_prefix", REGENERATION),)),
+    Arm("success_far", (("success_prefix", {**REGENERATION, "aim": "farthest"}),)),
     Arm("extra", (("novelty", NOVELTY), ("regeneration", REGENERATION))),
     *(Arm(f"gamma_{gamma:g}", (("novelty", {**NOVELTY, "gamma": gamma}),)) for gamma in (0.1, 0.3, 3.0)),
     *(Arm(f"scale_{scale}", (("novelty", {**NOVELTY, "gamma": 0.3, "scale": scale}),)) for scale in ("group_max", "running")),
