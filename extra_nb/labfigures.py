@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['PALETTE', 'DIVERSITY', 'BONUS', 'PREFIXES', 'load_results', 'points_table', 'curves_table', 'final_scores',
+__all__ = ['COLOURS', 'FURTHER', 'DIVERSITY', 'BONUS', 'PREFIXES', 'load_results', 'points_table', 'curves_table', 'final_scores',
            'differences_between', 'difference_table', 'plot_differences', 'arm_colours', 'plot_pass_curves',
            'plot_frontier', 'plot_shares', 'plot_curves', 'plot_gained_lost', 'draw_all']
 
@@ -105,7 +105,7 @@ def difference_table(
     rows = compare_pairs(named)
     return pd.DataFrame([dict(zip(("regime", "before", "after", "score"), q)) | row for q, row in zip(questions, rows)])
 
-# %% ../nbs/12c_labfigures.ipynb #325e18b7
+# %% ../nbs/12c_labfigures.ipynb #5ef8127b
 def _in_order(arms: Sequence[str]) -> list[str]:
     "Arms as ARMS has them, others after."
     known = list(ARMS)
@@ -134,7 +134,7 @@ def plot_differences(
     for ax, score in zip(axes, scores):
         rows = table[table.score == score].reset_index(drop=True)
         for y, row in rows.iterrows():
-            ax.plot(differences_between(points, regime, before, row.after, score), [y] * row.seeds, "o", color="#999999", ms=3, alpha=0.6, mew=0)
+            ax.plot(differences_between(points, regime, before, row.after, score), [y] * row.seeds, "o", color="#555555", ms=3, alpha=0.7, mew=0, zorder=3)
             if row.interval: ax.plot(row.interval, [y, y], color=BLUE, lw=2, solid_capstyle="butt")
             ax.plot(row["mean"], y, "o", color=BLUE, ms=5)
         ax.axvline(0, color="black", lw=0.8)
@@ -146,16 +146,19 @@ def plot_differences(
     axes[-1].set_xlabel(f"difference to {before} (points)")
     return figure
 
-# %% ../nbs/12c_labfigures.ipynb #4fb3eb22
-PALETTE = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#ca9161", "#56b4e9", "#ece133")
+# %% ../nbs/12c_labfigures.ipynb #fb1b5dbd
+# a control has a paler shade of what it is a control for
+COLOURS = {"grpo": "#7f7f7f", "novelty": "#0173b2", "shuffled": "#56b4e9", "equal_bonus": "#9fd3f2", "regeneration": "#de8f05", "random_prefix": "#ca9161",
+           "oracle_prefix": "#ecc27f", "extra": "#029e73", "success_prefix": "#cc78bc", "success_far": "#a3005c", "dapo": "#d55e00", "more_rollouts": "#8c564b"}
+FURTHER = ("#17becf", "#bcbd22", "#9467bd", "#e377c2", "#2c3e50")
 
 
 def arm_colours(
     arms: Sequence[str],
-) -> dict[str, str]:  # arm -> colour; GRPO is grey in every figure
+) -> dict[str, str]:  # arm -> colour, in every figure the same for the arms of COLOURS
     "A colour for each arm."
-    others = [arm for arm in arms if arm != "grpo"]
-    return {arm: "#7f7f7f" if arm == "grpo" else PALETTE[others.index(arm) % len(PALETTE)] for arm in arms}
+    further = [arm for arm in arms if arm not in COLOURS]
+    return {arm: COLOURS[arm] if arm in COLOURS else FURTHER[further.index(arm) % len(FURTHER)] for arm in arms}
 
 
 def _one(table, regime: str, arms: Sequence[str] | None):

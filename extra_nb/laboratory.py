@@ -117,7 +117,7 @@ def written_plan(
     "A plan in full."
     return json.loads(json.dumps(asdict(plan)))
 
-# %% ../nbs/12d_laboratory.ipynb #780000e5
+# %% ../nbs/12d_laboratory.ipynb #d51fcf60
 def plan_folder(
     plan: Plan,
     out: str | Path,  # Folder of all plans' results
@@ -125,7 +125,8 @@ def plan_folder(
     "The folder of a plan's results, with the plan in it."
     folder = Path(out) / plan.name
     card, text = folder / "plan.json", json.dumps(written_plan(plan), indent=1) + "\n"
-    if card.exists() and card.read_text(encoding="utf-8") != text and plan.kind == "confirmatory":
+    if card.exists() and card.read_text(encoding="utf-8") == text: return folder
+    if card.exists() and plan.kind == "confirmatory":
         raise InputError(f"{card} is another plan of that name, and it is confirmatory: a plan that has been run stays as it was")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(card, text)
