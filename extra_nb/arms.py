@@ -10,7 +10,7 @@ __all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATIO
            'OraclePrefix', 'SuccessPrefix', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm',
            'find_arm', 'curve_of', 'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
-# %% ../nbs/12a_arms.ipynb #1e5118cd
+# %% ../nbs/12a_arms.ipynb #25d08698
 import json
 import math
 import time
@@ -32,7 +32,7 @@ from .policy import Policy
 from .prefix import Prefix, cut_points, pack_prefixes, unpack_prefixes
 from .regeneration import PrefixRegeneration
 from .train import TrainConfig, Trainer, versions
-from .types import Group, InputError, Request, Rollout, Verdict, unknown_name
+from .types import Group, InputError, Request, unknown_name
 
 # %% ../nbs/12a_arms.ipynb #54e61564
 class EqualBonus(NoveltyBonus):

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['MODULUS', 'OPERATIONS', 'MAX_LINES', 'PROMPT', 'RESPONSE', 'PATH_LINE', 'MAX_NEW_TOKENS', 'REGIMES', 'KS',
-           'result_of', 'distances', 'reach_problem', 'reach_problems', 'read_prompt', 'read_path', 'follow',
-           'ReachChecker', 'lines_to_go', 'lab_tokenizer', 'lab_policy', 'Recipe', 'wrong_facts', 'walk',
-           'supervised_examples', 'lab_cache', 'recipe_name', 'base_policy', 'Regime', 'find_regime', 'judge_policy',
-           'competence', 'distinct_share']
+__all__ = ['MODULUS', 'OPERATIONS', 'MAX_LINES', 'MAX_NEW_TOKENS', 'REGIMES', 'KS', 'result_of', 'distances', 'reach_problem',
+           'reach_problems', 'read_prompt', 'read_path', 'follow', 'ReachChecker', 'lines_to_go', 'lab_tokenizer',
+           'lab_policy', 'Recipe', 'wrong_facts', 'walk', 'supervised_examples', 'lab_cache', 'recipe_name',
+           'base_policy', 'Regime', 'find_regime', 'judge_policy', 'competence', 'distinct_share']
 
-# %% ../nbs/12_lab.ipynb #43f9b42f
+# %% ../nbs/12_lab.ipynb #d983b2b5
 import os
 import random
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .checkpoints import put_in_place, tidy
+from .checkpoints import put_in_place
 from .evaluate import Evaluation, evaluate, pass_at_k
 from .policy import Policy
 from .tasks import split_heldout
@@ -83,10 +82,10 @@ def reach_problems(
     return tuple(reach_problem(start, target, operations, signed) for operations in combinations(OPERATIONS, 3)
                  for start in range(MODULUS) for target, d in distances(start, operations).items() if d in levels)
 
-# %% ../nbs/12_lab.ipynb #3edd01e6
-PROMPT = re.compile(r"(!?)([0-9]+)\?((?:[+*-][0-9])+)=([0-9]+)\n")
-RESPONSE = re.compile(r"((?:[+*-][0-9]=[0-9]+\n)+)(?:#([0-9]+))?")
-PATH_LINE = re.compile(r"([+*-][0-9])=([0-9]+)\n")
+# %% ../nbs/12_lab.ipynb #834f8bc9
+_PROMPT = re.compile(r"(!?)([0-9]+)\?((?:[+*-][0-9])+)=([0-9]+)\n")
+_RESPONSE = re.compile(r"((?:[+*-][0-9]=[0-9]+\n)+)(?:#([0-9]+))?")
+_LINE = re.compile(r"([+*-][0-9])=([0-9]+)\n")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -94,7 +93,7 @@ def read_prompt(
     prompt: str,  # Of a Reach problem
 ) -> tuple[bool, int, tuple[str, ...], int]:  # (signed, target, operations, start)
     "What a Reach problem asks for."
-    match = PROMPT.fullmatch(prompt)
+    match = _PROMPT.fullmatch(prompt)
     if not match: raise InputError(f"{prompt!r:.60} is no Reach problem; one looks like '12?+2*3-5=5' and a line end")
     return bool(match[1]), int(match[2]), tuple(re.findall("..", match[3])), int(match[4])
 
@@ -103,8 +102,8 @@ def read_path(
     text: str,  # A whole response
 ) -> tuple[list[tuple[str, str]], str | None] | None:  # (operation, result) of each line, and the signature; None: not of this form
     "The lines of a response."
-    match = RESPONSE.fullmatch(text)
-    return match and (PATH_LINE.findall(match[1]), match[2])
+    match = _RESPONSE.fullmatch(text)
+    return match and (_LINE.findall(match[1]), match[2])
 
 # %% ../nbs/12_lab.ipynb #15805512
 def follow(

@@ -10,7 +10,7 @@ __all__ = ['COLOURS', 'FURTHER', 'DIVERSITY', 'BONUS', 'PREFIXES', 'load_results
            'differences_between', 'difference_table', 'plot_differences', 'arm_colours', 'plot_pass_curves',
            'plot_frontier', 'plot_shares', 'plot_curves', 'plot_gained_lost', 'draw_all']
 
-# %% ../nbs/12c_labfigures.ipynb #81194407
+# %% ../nbs/12c_labfigures.ipynb #c50ea75e
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from .arms import ARMS, BINS, read_result
 from .figures import BLUE, GREEN, ORANGE, end_labels, new_figure, png_bytes
-from .lab import KS, competence
+from .lab import KS
 from .paired import compare_pairs, paired
 from .types import InputError
 

@@ -10,12 +10,11 @@ __all__ = ['KINDS_OF_PLAN', 'FIRST_FRESH', 'FEWEST_SEEDS', 'QUICK', 'Plan', 'che
            'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text', 'listing', 'report',
            'lab_main']
 
-# %% ../nbs/12d_laboratory.ipynb #e26b3a3a
+# %% ../nbs/12d_laboratory.ipynb #68e58bfb
 import json
 import os
 import re
 import time
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from multiprocessing import get_context
@@ -26,7 +25,7 @@ import torch
 from .arms import ARMS, Arm, find_arm, result_path, run_once
 from .checkpoints import write_whole
 from .cli import _command, _Parser
-from .lab import REGIMES, Regime, base_policy, competence, find_regime
+from .lab import REGIMES, base_policy, find_regime
 from .labfigures import difference_table, draw_all, load_results, points_table
 from .types import InputError, unknown_name
 
