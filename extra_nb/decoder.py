@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['ATTENTION', 'left_pad', 'prefill', 'PlainDecoder', 'Slots', 'Twin', 'shared_head', 'FastDecoder', 'twin_of',
-           'decoder']
+__all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'left_pad', 'prefill', 'PlainDecoder', 'Grid', 'stacked', 'Slots', 'Twin',
+           'shared_head', 'FastDecoder', 'twin_of', 'decoder']
 
 # %% ../nbs/02b_decoder.ipynb #1ada5b31
+from collections import Counter
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from copy import deepcopy
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .policy import Policy
@@ -50,6 +54,7 @@ def prefill(
 # %% ../nbs/02b_decoder.ipynb #78209f01
 class PlainDecoder:
     "Decode with the model and the cache as they are."
+    refills = False  # can new rows take the place of old ones?
 
     def __init__(
         self,
@@ -60,8 +65,12 @@ class PlainDecoder:
         self.policy = policy
         self.cache, self.mask, self.hidden, self.position = prefill(policy, contexts, copies)
 
-    def logits(self) -> Tensor:  # (B, V) of the next token
-        return self.policy.logits(self.hidden)
+    def raw_logits(self) -> Tensor:  # (B, V) of the next token, before `Policy.adjusted`
+        return self.policy.raw_logits(self.hidden)
+
+    def logits(self, rows: int | None = None):  # (B, V) logits of the next token; with `rows`: so many rows at a time
+        if rows is None: return self.policy.adjusted(self.raw_logits())
+        return (self.policy.adjusted(part) for part in self.raw_logits().split(rows))
 
     def step(
         self,
@@ -80,93 +89,206 @@ class PlainDecoder:
         self.cache.batch_select_indices(index)
         self.mask, self.position, self.hidden = self.mask[index], self.position[index], self.hidden[index]
 
-# %% ../nbs/02b_decoder.ipynb #98e5b3e2
-class _Layer:
-    "Keys and values of one layer: of the rows, and of the head that they share."
+# %% ../nbs/02b_decoder.ipynb #c987f2e3
+class Grid:
+    "Keys and values of some rows in every layer, in place; all rows end at the same column."
 
-    def __init__(self): self.keys, self.values, self.length, self.head = None, None, 0, None
+    def __init__(
+        self,
+        layers: int,
+        rows: int,
+        device: torch.device,
+        step: int = 1,  # Columns by which it grows
+    ):
+        self.keys, self.values, self.length, self.step = [None] * layers, [None] * layers, 0, step  # each (B, H, C, D); columns in use
+        self.empty = torch.ones(rows, 0, dtype=torch.bool, device=device)  # (B, C): nothing there
+        self.column = torch.zeros(1, dtype=torch.long, device=device)  # of the next token
 
-    def append(self, keys: Tensor, values: Tensor, room: int) -> tuple[Tensor, Tensor]:
-        keys = keys.to(values.dtype)  # the rotation of positions leaves keys in 32 bits, and autocast would convert all of them for each token
-        start, self.length = self.length, self.length + keys.shape[2]
-        if self.keys is None or self.length > self.keys.shape[2]:
-            self.keys, self.values = (_roomy(old, new, start, room) for old, new in ((self.keys, keys), (self.values, values)))
-        self.keys[:, :, start : self.length], self.values[:, :, start : self.length] = keys, values
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+    def advance(self, columns: int, padding: Tensor | None = None) -> bool:  # Did it have to grow?
+        "Make room for new columns; `padding` (B, columns) says which of them stay empty."
+        start, self.length = self.length, self.length + columns
+        more = _whole(self.length, self.step) - self.empty.shape[1]
+        if more > 0:
+            self.empty = F.pad(self.empty, (0, more), value=True)
+            self.keys, self.values = ([x if x is None else F.pad(x, (0, 0, 0, more)) for x in xs] for xs in (self.keys, self.values))
+        self.empty[:, start : self.length] = False if padding is None else padding
+        self.column.fill_(start)
+        return more > 0
+
+    def write(self, layer: int, keys: Tensor, values: Tensor):
+        "Fill the newest columns of a layer, (B, H, L, D) each."
+        for grids, new in ((self.keys, keys), (self.values, values)):
+            (B, H, L, D), C = new.shape, self.empty.shape[1]
+            if grids[layer] is None: grids[layer] = new.new_zeros(B, H, C, D)
+            if L == 1: grids[layer].index_copy_(2, self.column, new)  # the number is in a tensor: a captured graph can go on to the next
+            else: grids[layer][:, :, self.length - L : self.length] = new
 
 
-def _roomy(old: Tensor | None, new: Tensor, length: int, room: int) -> Tensor:
-    "A tensor with room for more columns, with what the old one holds."
-    B, H, L, D = new.shape
-    made = new.new_empty(B, H, max(length + L + room, (length + L) * 3 // 2), D)
-    if old is not None: made[:, :, :length] = old[:, :, :length]
-    return made
+def _whole(columns: int, step: int) -> int: return -(-columns // step) * step
+
+# %% ../nbs/02b_decoder.ipynb #921bb408
+def stacked(
+    parts: list[tuple[Grid, Tensor, int]],  # Grid; rows to take from it, some perhaps more than once; columns to leave out at its left
+    step: int = 1,  # Columns by which the new one grows
+) -> Grid:
+    "Rows of several grids one below the other, in the fewest columns that hold them."
+    some = parts[0][0]
+    new = Grid(len(some.keys), sum(len(rows) for _, rows, _ in parts), some.empty.device, step)
+    taken = [(grid, rows, slice(_first_used(grid.empty[rows], skip), grid.length)) for grid, rows, skip in parts]
+    new.advance(max([0, *(span.stop - span.start for _, _, span in taken)]))
+
+    def below(pick, made):
+        for (grid, rows, span), place in zip(taken, made.split([len(rows) for _, rows, _ in parts])):
+            if len(rows) and span.stop > span.start: place[..., new.length + span.start - span.stop : new.length, :] = pick(grid)[..., span, :][rows]
+        return made
+
+    new.empty = below(lambda grid: grid.empty[..., None], torch.ones_like(new.empty)[..., None])[..., 0]
+    for i in range(len(new.keys)):
+        if (like := next((grid.keys[i] for grid, rows, _ in taken if len(rows) and grid.length), None)) is None: continue  # nothing written yet
+        size = (len(new.empty), like.shape[1], new.empty.shape[1], like.shape[3])
+        new.keys[i], new.values[i] = (below(pick, like.new_zeros(size)) for pick in (lambda grid: grid.keys[i], lambda grid: grid.values[i]))
+    return new
+
+
+def _first_used(empty: Tensor, skip: int) -> int:
+    used = (~empty[:, skip:]).any(0)
+    return skip + (int(used.int().argmax()) if used.any() else len(used))
 
 # %% ../nbs/02b_decoder.ipynb #9c814635
 class Slots:
-    "A cache of `transformers`, in place, for rows that are all of one length."
+    "A cache of `transformers`: rows, and the stems that they have in common."
     is_compileable = False
 
-    def __init__(self, layers: int):
-        self.layers, self.room = [_Layer() for _ in range(layers)], 0
-        self.padding = None  # (B, n) bool: columns of a row that are padding; None: there is none
+    def __init__(
+        self,
+        rows: Grid,  # B of them
+        stems: Grid | None = None,  # S of them
+        which: Tensor | None = None,  # (B,) stem of each row, in ascending order
+    ):
+        self.rows, self.stems, self.which = rows, stems if stems and stems.length else None, which
+        self.width = self.stems.length if self.stems else 0  # columns of a stem
+        self.place = None  # (B,) where rows stand if each stem has as many places as the fullest needs; None: all are taken
+        if self.stems:
+            count = torch.bincount(which, minlength=len(stems.empty))
+            place = which * count.max() + torch.arange(len(which), device=which.device) - (count.cumsum(0) - count)[which]
+            if count.min() < count.max(): self.place, self.places = place, len(count) * int(count.max())
+        self._mark()
 
-    def get_seq_length(self, layer_idx: int = 0) -> int: return self.layers[layer_idx].length
+    def _mark(self):
+        self.empty = self.rows.empty if not self.stems else torch.cat([self.stems.empty[self.which], self.rows.empty], 1)  # (B, width + C)
+
+    def advance(self, columns: int, padding: Tensor | None = None) -> bool:
+        "Make room in the rows."
+        start = self.width + self.rows.length
+        grown = self.rows.advance(columns, padding)
+        if grown or padding is not None: self._mark()
+        else: self.empty[:, start : start + columns] = False
+        return grown
+
+    def get_seq_length(self, layer_idx: int = 0) -> int: return self.rows.length
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        return self.layers[layer_idx].append(keys, values, self.room)
-
-    def share(self):
-        "What the one row holds becomes the head of all rows to come."
-        for layer in self.layers:
-            layer.head = tuple(x[0, :, : layer.length].contiguous() for x in (layer.keys, layer.values))
-            layer.keys, layer.values, layer.length = None, None, 0
-
-    def select(self, index: Tensor):
-        "Take rows, some perhaps more than once."
-        for layer in self.layers:
-            taken = [x[:, :, : layer.length][index] for x in (layer.keys, layer.values)]
-            layer.keys, layer.values = (_roomy(x, x[:, :, :0], layer.length, self.room) for x in taken)
-        if self.padding is not None: self.padding = self.padding[index]
+        "Write the newest columns of a layer; what `transformers` calls."
+        self.rows.write(layer_idx, keys.to(values.dtype), values)  # the rotation of positions leaves keys in 32 bits
+        return self.rows.keys[layer_idx], self.rows.values[layer_idx]
 
 # %% ../nbs/02b_decoder.ipynb #f1ebd36e
 _CACHE: ContextVar[Slots] = ContextVar("cache of the decoder that is at work")
 
 
-def _one_query(q: Tensor, keys: Tensor, values: Tensor, head, padding: Tensor | None, scaling: float) -> Tensor:
-    "Attention of one query in each row: (B, Hq, 1, D) -> (B, 1, Hq, D)."
-    (B, Hq, _, D), H = q.shape, keys.shape[1]
-    q, keys, values = q.to(keys.dtype).view(B * H, -1, D), keys.flatten(0, 1), values.flatten(0, 1)
-    scores = torch.bmm(q, keys.transpose(1, 2)).float().view(B, Hq, -1) * scaling
-    if padding is not None: scores[..., : padding.shape[1]].masked_fill_(padding[:, None], -torch.inf)
-    if head is None: return torch.bmm(scores.softmax(-1).to(values.dtype).view(B * H, Hq // H, -1), values).view(B, 1, Hq, D)
+def _with_stems(x: Tensor, stems: Tensor, cache: Slots) -> Tensor:
+    "Multiply what rows have, (B, H, g, n), by what their stems have, (S, H, n, m): (B, H, g, m)."
+    (B, H, g, n), S = x.shape, len(stems)
+    if cache.place is not None: x = x.new_zeros(cache.places, H, g, n).index_copy_(0, cache.place, x)
+    side_by_side = x.view(S, -1, H, g, n).transpose(1, 2).reshape(S * H, -1, n)
+    out = torch.bmm(side_by_side, stems.flatten(0, 1)).view(S, H, -1, g, stems.shape[-1]).transpose(1, 2).flatten(0, 1)
+    return out if cache.place is None else out[cache.place]
 
-    def by_row(x): return x.view(H, B, Hq // H, -1).transpose(0, 1).reshape(B, Hq, -1)  # (H, B * Hq / H, n) -> (B, Hq, n)
 
-    def by_head(x): return x.reshape(B, H, Hq // H, -1).transpose(0, 1).reshape(H, B * Hq // H, -1)
-
-    first = by_row(torch.bmm(by_head(q), head[0].transpose(1, 2))).float() * scaling
-    p = torch.cat([first, scores], -1).softmax(-1).to(values.dtype)
-    mine, common = p[..., first.shape[-1] :].reshape(B * H, Hq // H, -1), p[..., : first.shape[-1]]
-    return (torch.bmm(mine, values).view(B, Hq, D) + by_row(torch.bmm(by_head(common), head[1]))).view(B, 1, Hq, D)
+def _one_query(q: Tensor, keys: Tensor, values: Tensor, cache: Slots, layer: int, scaling: float) -> Tensor:
+    "Attention of one query in each row to its stem and to its whole grid: (B, Hq, 1, D) -> (B, 1, Hq, D)."
+    (B, Hq, _, D), H, w = q.shape, keys.shape[1], cache.width
+    q, g = (q * scaling).to(keys.dtype).view(B, H, -1, D), Hq // H
+    scores = torch.bmm(q.view(B * H, g, D), keys.flatten(0, 1).transpose(1, 2)).view(B, Hq, -1)
+    if w: scores = torch.cat([_with_stems(q, cache.stems.keys[layer].transpose(2, 3), cache).reshape(B, Hq, w), scores], -1)
+    p = scores.masked_fill_(cache.empty[:, None], -torch.inf).softmax(-1).to(values.dtype)
+    out = torch.bmm(p[..., w:].reshape(B * H, g, -1), values.flatten(0, 1)).view(B, Hq, D)
+    if w: out = out + _with_stems(p[..., :w].view(B, H, g, w), cache.stems.values[layer], cache).reshape(B, Hq, D)
+    return out[:, None]
 
 # %% ../nbs/02b_decoder.ipynb #c749481c
-def _many_queries(q: Tensor, keys: Tensor, values: Tensor, head, padding: Tensor | None, scaling: float) -> Tensor:
-    "Attention of new columns to the head, to each other and to earlier ones: (B, Hq, L, D) -> (B, L, Hq, D)."
-    (B, _, L, _), n = q.shape, keys.shape[2]
-    seen = torch.ones(L, n, dtype=torch.bool, device=q.device).tril(n - L)[None, None]
-    if padding is not None: seen = seen & ~padding[:, None, None] | torch.eye(L, n, dtype=torch.bool, device=q.device)  # padding sees itself
-    if head is not None:
-        keys, values = (torch.cat([h[None].expand(B, -1, -1, -1), x], 2) for h, x in zip(head, (keys, values)))
-        seen = F.pad(seen, (head[0].shape[1], 0), value=True)
+def _many_queries(q: Tensor, keys: Tensor, values: Tensor, empty: Tensor, scaling: float) -> Tensor:
+    "Attention of new columns to each other and to earlier ones: (B, Hq, L, D) -> (B, L, Hq, D)."
+    L, n = q.shape[2], keys.shape[2]
+    column = torch.arange(n, device=q.device)
+    row = column[n - L :, None]
+    seen = (column <= row) & ~empty[:, None, None] | (column == row)  # padding sees itself
     return F.scaled_dot_product_attention(q.to(keys.dtype), keys, values, attn_mask=seen, scale=scaling, enable_gqa=True).transpose(1, 2)
 
 
 def _attend(module, query, key, value, attention_mask=None, *, scaling, **kwargs):
     "The attention function of a twin, in the form that `transformers` calls."
     cache = _CACHE.get()
-    attention = _one_query if query.shape[2] == 1 else _many_queries
-    return attention(query, key, value, cache.layers[module.layer_idx].head, cache.padding, scaling), None
+    if query.shape[2] == 1: return _one_query(query, key, value, cache, module.layer_idx, scaling), None
+    n = cache.rows.length
+    return _many_queries(query, key[:, :, :n], value[:, :, :n], cache.rows.empty[:, :n], scaling), None
+
+# %% ../nbs/02b_decoder.ipynb #cc35cc32
+def _product(weight: Tensor, bias: Tensor | None):
+    "A function that multiplies by a bf16 matrix (N, K), in the form that is fastest here."
+    if weight.device.type == "cpu":
+        with suppress(AttributeError, RuntimeError):  # a build of torch without oneDNN
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight, 64)
+            return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+    return partial(F.linear, weight=weight, bias=bias)
+
+
+class _Matrix:
+    "Linear layers that read the same input, as one matrix in bf16."
+
+    def __init__(self, layers: list[nn.Linear]):
+        self.layers, self.input, self.output, self.left = layers, None, None, 0
+
+    def renew(self):
+        "Take over the present weights."
+        self.product = None  # the old ones are let go first
+        weights = [layer.weight.detach().to(torch.bfloat16) for layer in self.layers]
+        biases = [w.new_zeros(len(w)) if layer.bias is None else layer.bias.detach().to(w) for layer, w in zip(self.layers, weights)]
+        bias = torch.cat(biases) if any(layer.bias is not None for layer in self.layers) else None
+        self.product = _product(torch.cat(weights) if len(weights) > 1 else weights[0], bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        "The whole product, kept until each layer has taken its part."
+        if x is not self.input: self.input, self.output, self.left = x, self.product(x.to(torch.bfloat16)), len(self.layers)
+        out, self.left = self.output, self.left - 1
+        if not self.left: self.input = self.output = None
+        return out
+
+
+class _Part(nn.Module):
+    "What stands in a twin for a linear layer."
+
+    def __init__(self, matrix: _Matrix, layer: nn.Linear):
+        super().__init__()
+        start = sum(other.out_features for other in matrix.layers[: matrix.layers.index(layer)])
+        self.matrix, self.span, self.weight = matrix, slice(start, start + layer.out_features), layer.weight  # PEFT asks for the weight's type
+
+    def forward(self, x: Tensor) -> Tensor: return self.matrix(x)[..., self.span]
+
+# %% ../nbs/02b_decoder.ipynb #359681c4
+def _siblings(model: nn.Module, layers: list[nn.Linear]) -> list[list[nn.Linear]]:
+    "Layers in the order of their use, those together that read the same tensor."
+    seen = []
+    hooks = [layer.register_forward_pre_hook(lambda layer, args: seen.append((layer, args[0]))) for layer in layers]
+    try: model.get_decoder()(input_ids=torch.zeros(1, 2, dtype=torch.long, device=model.device), use_cache=False)
+    finally:
+        for hook in hooks: hook.remove()
+    uses = Counter(id(layer) for layer, _ in seen)
+    groups: dict = {}
+    for layer, x in seen:
+        alone = uses[id(layer)] > 1  # used at several places, with another input in each
+        groups.setdefault((id(layer), "alone") if alone else (id(x), layer.in_features), []).append(layer)
+    return [list(dict.fromkeys(g)) for g in groups.values()] + [[layer] for layer in layers if not uses[id(layer)]]
 
 # %% ../nbs/02b_decoder.ipynb #f4157332
 class Twin:
@@ -174,20 +296,27 @@ class Twin:
 
     def __init__(self, policy: Policy):
         shared = {id(t): t for t in (*policy.base.parameters(), *policy.base.buffers())}
-        self.source, self.model, self.copies, self.seen = policy.base, deepcopy(policy.base, shared), [], None
-        if policy.compute_dtype == "bf16":
-            for module in self.model.modules():
-                if type(module) is nn.Linear and module.weight.dtype == torch.float32:  # not those that are quantised
-                    self.copies.append((module, module.weight))
-        self.model.eval().set_attn_implementation(ATTENTION)
+        self.source, self.model, self.matrices, self.seen = policy.base, deepcopy(policy.base, shared).eval(), [], None
+        self.records = policy.device.type == "cuda"  # are steps recorded?
+        if policy.compute_dtype == "bf16": self._replace()
+        self.model.set_attn_implementation(ATTENTION)
+        copied = {id(layer.weight) for matrix in self.matrices for layer in matrix.layers}
+        rest = [p for p in self.model.parameters() if p.ndim > 1 and id(p) not in copied and p is not self.model.get_input_embeddings().weight]
+        self.context = policy.autocast if rest or not copied else nullcontext  # for layers of other kinds
+
+    def _replace(self):
+        linear = [m for m in self.model.modules() if type(m) is nn.Linear and m.weight.dtype == torch.float32]  # not those that are quantised
+        with torch.inference_mode(): self.matrices = [_Matrix(group) for group in _siblings(self.model, linear)]
+        parts = {layer: _Part(matrix, layer) for matrix in self.matrices for layer in matrix.layers}
+        for module in list(self.model.modules()):
+            for name, child in list(module.named_children()):
+                if child in parts: setattr(module, name, parts[child])
 
     def renew(self):
         "Take over the present weights."
-        present = [(weight.data_ptr(), weight._version) for _, weight in self.copies]
+        present = [(layer.weight.data_ptr(), layer.weight._version) for matrix in self.matrices for layer in matrix.layers]
         if present == self.seen: return
-        for module, weight in self.copies:
-            if module.weight is weight: module.weight = nn.Parameter(weight.detach().to(torch.bfloat16), requires_grad=False)
-            else: module.weight.copy_(weight.detach())
+        for matrix in self.matrices: matrix.renew()
         self.seen = present
 
 
@@ -204,45 +333,140 @@ def shared_head(
     return next((i for i in range(limit) if first[i] != last[i]), limit)
 
 # %% ../nbs/02b_decoder.ipynb #3113e9eb
+GROWTH = {"cpu": 32, "cuda": 256}  # columns by which the rows grow: masked ones cost time, and so does growing
+PREFILL = {"cpu": 512, "cuda": 16384}  # padded tokens that are run at a time when contexts are read
+
+
 class FastDecoder(PlainDecoder):
-    "Decode with a twin: shared head, keys and values in place, one query a row."
+    "Decode with a twin: stems, keys and values in place, one query a row."
+    refills = True
 
     def __init__(
         self,
         policy: Policy,
         contexts: list[list[int]],  # Distinct contexts
-        copies: Tensor,  # (B,) which context each row continues
+        copies: Tensor,  # (B,) which context each row continues, in ascending order
         twin: Twin,
-        room: int = 256,  # Columns that are added when the present ones are full
+        head: int | None = None,  # Tokens that these and all later contexts begin with; None: what these have in common
     ):
-        self.policy, self.model, head = policy, twin.model, shared_head(contexts)
-        self.cache, self.position = Slots(policy.base.config.get_text_config().num_hidden_layers), torch.zeros(1, dtype=torch.long, device=policy.device)
-        if head:
-            self._run(torch.tensor([contexts[0][:head]], device=policy.device), torch.arange(head, device=policy.device)[None])
-            self.cache.share()
-        ids, mask, positions = left_pad([c[head:] for c in contexts], policy.pad_id, policy.device)
-        self.cache.padding = None if mask.all() else mask == 0
-        self._run(ids, positions + head)
-        self.position, self.cache.room = mask.sum(-1) + head, room
-        self.keep(copies)
+        self.policy, self.twin, self.device = policy, twin, policy.device
+        self.layers = policy.base.config.get_text_config().num_hidden_layers
+        self.by_context = len(copies) >= 2 * len(contexts)  # are stems whole contexts?
+        head = shared_head(contexts) if head is None else head
+        self.head = Grid(self.layers, 1, self.device)
+        if head: self._run(Slots(self.head), torch.tensor([contexts[0][:head]], device=self.device), torch.arange(head, device=self.device)[None])
+        self.cache, self.position, self.hidden = None, torch.zeros(0, dtype=torch.long, device=self.device), None
+        self.recording, self.alike = None, 0  # a step that was recorded; steps since the tensors last changed
+        self.refill(self.position, contexts, copies)
 
-    def _run(self, ids: Tensor, positions: Tensor):
-        token = _CACHE.set(self.cache)
+    def _run(self, cache: Slots, ids: Tensor, positions: Tensor, padding: Tensor | None = None) -> Tensor:  # (B, D)
+        "Let the twin read new tokens."
+        cache.advance(ids.shape[1], padding)
+        return self._forward(cache, ids, positions)
+
+    def _forward(self, cache: Slots, ids: Tensor, positions: Tensor) -> Tensor:
+        token = _CACHE.set(cache)
         try:
-            with self.policy.autocast():
-                out = self.model.get_decoder()(input_ids=ids, position_ids=positions, past_key_values=self.cache, use_cache=True)
+            with self.twin.context():
+                out = self.twin.model.get_decoder()(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True)
         finally: _CACHE.reset(token)
-        self.hidden = out.last_hidden_state[:, -1]
+        return out.last_hidden_state[:, -1]
 
-    def logits(self) -> Tensor: return self.policy.logits(self.hidden, self.model.get_output_embeddings())
+    def raw_logits(self) -> Tensor: return self.policy.raw_logits(self.hidden, self.twin.model.get_output_embeddings())
 
     def step(self, tokens: Tensor):
-        self._run(tokens[:, None], self.position[:, None])
-        self.position = self.position + 1
+        if self.cache.advance(1): self._changed()
+        self.hidden = self._replayed(tokens) if self.twin.records else self._forward(self.cache, tokens[:, None], self.position[:, None])
+        self.position, self.alike = self.position + 1, self.alike + 1
+
+    def _changed(self): self.recording, self.alike = None, 0
 
     def keep(self, index: Tensor):
-        self.cache.select(index)
+        self._changed()
+        stems, which = self._stems_of(index)
+        self.cache = Slots(stacked([(self.cache.rows, index, 0)], self.cache.rows.step), stacked(stems) if stems else None, which)
         self.position, self.hidden = self.position[index], self.hidden[index]
+
+    def _stems_of(self, index: Tensor) -> tuple[list[tuple[Grid, Tensor, int]], Tensor]:
+        "Stems that some rows need, in the form of `stacked`, and which one each of them needs."
+        if not len(index) or not self.cache.stems: return [], torch.zeros_like(index)
+        used, which = self.cache.which[index].unique(return_inverse=True)
+        return [(self.cache.stems, used, 0)], which
+
+# %% ../nbs/02b_decoder.ipynb #bb7d8e44
+@patch
+def _read(
+    self: FastDecoder,
+    contexts: list[list[int]],
+) -> tuple[list[Grid], Tensor, Tensor]:  # Keys and values of head and context, some contexts in each grid; (n, D) hidden states, (n,) lengths
+    "Run contexts after their head."
+    head, budget, grids, hidden = self.head.length, PREFILL.get(self.device.type, 16384), [], []
+    rest, start = [c[head:] for c in contexts], 0
+    while start < len(rest):
+        end, width = start + 1, len(rest[start])
+        while end < len(rest) and (end + 1 - start) * max(width, len(rest[end])) <= budget: width, end = max(width, len(rest[end])), end + 1
+        ids, mask, positions = left_pad(rest[start:end], self.policy.pad_id, self.device)
+        grids.append(stacked([(self.head, torch.zeros(end - start, dtype=torch.long, device=self.device), 0)]))
+        hidden.append(self._run(Slots(grids[-1]), ids, positions + head, mask == 0))
+        start = end
+    return grids, torch.cat(hidden), torch.tensor([len(c) for c in contexts], device=self.device)
+
+
+@patch
+def refill(
+    self: FastDecoder,
+    index: Tensor,  # (b,) rows that go on
+    contexts: list[list[int]],  # Distinct contexts of new rows
+    copies: Tensor,  # (c,) which context each of them continues, in ascending order
+):
+    "Drop all other rows and start new ones below them."
+    self._changed()
+    (grids, hidden, lengths), (stems, which), n = self._read(contexts), self._stems_of(index), len(copies)
+    rows = [(self.cache.rows, index, 0)] if len(index) else []
+    if self.by_context:
+        which = torch.cat([which, copies + (len(stems[0][1]) if stems else 0)])
+        stems += [(grid, torch.arange(len(grid.empty), device=self.device), 0) for grid in grids]
+        rows.append((Grid(self.layers, n, self.device), torch.arange(n, device=self.device), 0))
+    else:
+        stems, which, first = [(self.head, torch.zeros(1, dtype=torch.long, device=self.device), 0)], torch.zeros(len(index) + n, dtype=torch.long, device=self.device), 0
+        for grid in grids:
+            last = first + len(grid.empty)
+            rows.append((grid, copies[(copies >= first) & (copies < last)] - first, self.head.length))
+            first = last
+    self.cache = Slots(stacked(rows, GROWTH.get(self.device.type, 256)), stacked(stems), which)
+    self.position = torch.cat([self.position[index], lengths[copies]])
+    self.hidden = torch.cat([self.hidden[index], hidden[copies]]) if len(index) else hidden[copies]
+
+# %% ../nbs/02b_decoder.ipynb #a1d7dee4
+@patch
+def _replayed(self: FastDecoder, tokens: Tensor) -> Tensor:  # (B, D)
+    "A step, recorded when a few like it have been run."
+    if self.recording:
+        replay, ids, positions, hidden = self.recording
+        ids.copy_(tokens[:, None]), positions.copy_(self.position[:, None])
+        replay()
+        return hidden
+    ids, positions = tokens[:, None].clone(), self.position[:, None].clone()
+    plain = self._forward(self.cache, ids, positions)
+    if self.alike < 4: return plain
+    try: replay, hidden = _recorded(partial(self._forward, self.cache, ids, positions))
+    except RuntimeError: self.twin.records = False
+    else:
+        replay()
+        self.twin.records = bool((hidden - plain).norm() <= 0.01 * plain.norm())
+        if self.twin.records: self.recording = (replay, ids, positions, hidden)
+    return plain
+
+
+def _recorded(run):  # (function that runs it again, its result, which is overwritten each time)
+    "Record what `run` asks a GPU to do."
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side): run()  # libraries take what they need before the recording
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph): out = run()
+    return graph.replay, out
 
 # %% ../nbs/02b_decoder.ipynb #f86682e6
 def _full_attention(config) -> bool:
@@ -256,8 +480,8 @@ def _agree(policy: Policy, twin: Twin) -> bool:
     "Do both ways give the same hidden states?"
     last = policy.base.get_input_embeddings().num_embeddings - 1
     contexts = [[min(t, last) for t in c] for c in ([5, 6, 7, 8, 9], [5, 6, 10])]
-    copies, tokens = (torch.tensor(x, device=policy.device) for x in ([0, 1, 0], [3, 4, 2]))
-    plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, twin, room=1)
+    copies, tokens = (torch.tensor(x, device=policy.device) for x in ([0, 0, 0, 1], [3, 4, 2, 5]))
+    plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, twin)
     allowed, agree = 1e-3 if policy.compute_dtype == "fp32" and policy.base.dtype == torch.float32 else 0.1, True
     for _ in range(3):
         agree &= bool((fast.hidden - plain.hidden).norm() <= allowed * plain.hidden.norm())
@@ -291,8 +515,9 @@ def _made(policy: Policy) -> Twin | None:
 def decoder(
     policy: Policy,
     contexts: list[list[int]],  # Distinct contexts
-    copies: Tensor,  # (B,) which context each row continues
+    copies: Tensor,  # (B,) which context each row continues, in ascending order
+    head: int | None = None,  # Tokens that these and all later contexts begin with; None: what these have in common
 ) -> PlainDecoder:
     "A decoder for these contexts, the fast one if the model allows it."
     twin = twin_of(policy)
-    return PlainDecoder(policy, contexts, copies) if twin is None else FastDecoder(policy, contexts, copies, twin)
+    return PlainDecoder(policy, contexts, copies) if twin is None else FastDecoder(policy, contexts, copies, twin, head)

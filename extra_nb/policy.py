@@ -87,6 +87,11 @@ class Policy:
         "Any valid id will do: lengths are recorded, never read off the padding."
         return self.eos_ids[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
 
+    @property
+    def adjusts(self) -> bool:
+        "Does the architecture change logits after the head?"
+        return any(getattr(self.base.config, name, None) for name in ("logit_scale", "logits_scaling", "final_logit_softcapping"))
+
     def autocast(self):
         "Context in which the forward pass runs at `compute_dtype`."
         if self.compute_dtype == "fp32": return nullcontext()
@@ -149,15 +154,31 @@ def hidden(
 
 
 @patch
-def logits(
+def raw_logits(
     self: Policy,
     hidden: Tensor,  # (..., D) last hidden states
     head: nn.Module | None = None,  # The output layer; None: the model's own
+) -> Tensor:  # (..., V) what the bare head gives, in its own precision
+    "Apply the output head."
+    with self.autocast(): return (head or self.base.get_output_embeddings())(hidden)
+
+
+@patch
+def adjusted(
+    self: Policy,
+    raw: Tensor,  # (..., V) from `raw_logits`
+) -> Tensor:  # (..., V) logits in float32
+    "Do what the architecture does after the head."
+    return _adjust(raw.float(), self.base.config)
+
+
+@patch
+def logits(
+    self: Policy,
+    hidden: Tensor,  # (..., D) last hidden states
 ) -> Tensor:  # (..., V) logits in float32
     "Apply the output head, with whatever the architecture does after it."
-    with self.autocast():
-        logits = (head or self.base.get_output_embeddings())(hidden)
-    return _adjust(logits.float(), self.base.config)
+    return self.adjusted(self.raw_logits(hidden))
 
 
 @patch

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'sample', 'replay', 'score']
+__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample', 'replay',
+           'score']
 
 # %% ../nbs/03_sampler.ipynb #f020b167
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .decoder import decoder, left_pad, prefill
+from .decoder import PlainDecoder, decoder, left_pad, prefill, shared_head
 from .policy import Policy
 from .types import InputError, Request, Rollout, generator
 
@@ -93,38 +95,74 @@ def _next_token(
     entropies = total.log() - torch.linalg.vecdot(weights, x) / total
     return tokens, x.gather(-1, tokens[:, None])[:, 0] - total.log(), entropies
 
+# %% ../nbs/03_sampler.ipynb #80670fdc
+def _fresh(
+    of: Tensor,  # (B,) which response each row becomes
+    uniforms: Tensor,  # (B, T) its random numbers
+) -> dict[str, Tensor]:
+    "Responses without a token yet."
+    (B, T), device = uniforms.shape, uniforms.device
+    drawn = {"tokens": torch.long, "logprobs": torch.float32, "entropies": torch.float32}
+    return {"of": of, "uniforms": uniforms, **{k: torch.zeros(B, T + 1, dtype=d, device=device) for k, d in drawn.items()},
+            "length": torch.zeros_like(of), "live": torch.ones_like(of, dtype=torch.bool), "stopped": torch.zeros_like(of, dtype=torch.bool)}
+
+
+def _draw_all(rows: dict[str, Tensor], running: PlainDecoder, ends: Tensor, how: Sampling) -> Tensor:  # (B,) tokens
+    "Draw a token for each row and note it where the row is live."
+    T, live, length = rows["uniforms"].shape[1], rows["live"], rows["length"]
+    u = rows["uniforms"].gather(1, length.clamp(max=T - 1)[:, None])[:, 0]
+    size = AT_A_TIME.get(u.device.type, len(u))
+    found = [torch.cat(x) for x in zip(*(_next_token(x, v, how) for x, v in zip(running.logits(size), u.split(size))))]
+    at = torch.where(live, length, T)[:, None]
+    for name, new in zip(("tokens", "logprobs", "entropies"), found): rows[name].scatter_(1, at, new[:, None].to(rows[name].dtype))
+    rows["length"] = length + live
+    rows["stopped"] = rows["stopped"] | live & torch.isin(found[0], ends)
+    rows["live"] = live & ~rows["stopped"] & (rows["length"] < T)
+    return found[0]
+
+
+AT_A_TIME = {"cpu": 16}  # rows whose probabilities fit into a processor's cache, where five passes over them cost little
+
 # %% ../nbs/03_sampler.ipynb #ba1fda01
 @torch.inference_mode()
-def _sample_rows(
+def _decode(
     policy: Policy,
-    contexts: list[list[int]],  # Distinct contexts
-    copies: Tensor,  # (B,) which context each row continues
-    uniforms: Tensor,  # (B, T) the random numbers of each row
+    contexts: list[list[int]],  # What to continue, the longest first
+    G: int,  # Rows for each
+    size: int,  # Contexts at a time
+    uniforms: Callable[[int], Tensor],  # (G, T) random numbers of a context
     how: Sampling,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # (B, T) tokens, logprobs, entropies; (B,) lengths; (B,) bool: ended by itself
-    "Continue B contexts until an end token or the limit."
-    B, T = uniforms.shape
-    device = policy.device
-    running = decoder(policy, contexts, copies)
-    tokens = torch.zeros(B, T, dtype=torch.long, device=device)
-    logprobs, entropies = torch.zeros(B, T, device=device), torch.zeros(B, T, device=device)
-    lengths, stopped = torch.full((B,), T, device=device), torch.zeros(B, dtype=torch.bool, device=device)
-    ends, rows = torch.tensor(policy.eos_ids, device=device), torch.arange(B, device=device)  # rows still in the batch
-    for t in range(T):
-        new, tokens_logp, H = _next_token(running.logits(), uniforms[rows, t], how)
-        live = ~stopped[rows]
-        at = rows[live]
-        tokens[at, t], logprobs[at, t], entropies[at, t] = new[live], tokens_logp[live], H[live]
-        ended = at[torch.isin(new[live], ends)]
-        stopped[ended], lengths[ended] = True, t + 1
-        keep = ~stopped[rows]
-        if t + 1 == T or not keep.any(): break
-        if (~keep).sum() * 8 >= len(rows):
-            index = keep.nonzero()[:, 0]
+) -> Iterator[dict[str, Tensor]]:
+    "Rows of `_fresh` as they end; response `of` continues context `of // G`."
+    ends, waiting, head, running, rows = torch.tensor(policy.eos_ids, device=policy.device), list(range(len(contexts))), shared_head(contexts), None, {}
+
+    def next_ones(free: int) -> tuple[list[list[int]], Tensor, dict[str, Tensor]]:
+        chosen = [waiting.pop(0) for _ in range(min(free // G, len(waiting)))]
+        copies = torch.arange(len(chosen), device=policy.device).repeat_interleave(G)
+        of = torch.tensor([i * G + j for i in chosen for j in range(G)], device=policy.device)
+        return [contexts[i] for i in chosen], copies, _fresh(of, torch.cat([uniforms(i) for i in chosen]).to(policy.device))
+
+    while running or waiting:
+        if not running:
+            some, copies, rows = next_ones(size * G)
+            running = decoder(policy, some, copies, head)
+        tokens, live = _draw_all(rows, running, ends, how), rows["live"]
+        index = live.nonzero()[:, 0]
+        gone = len(live) - len(index)
+        if gone * 8 < len(live):
+            running.step(tokens)
+            continue
+        yield {name: x[~live] for name, x in rows.items()}
+        rows, free = {name: x[index] for name, x in rows.items()}, size * G - len(index)
+        if running.refills and waiting and free >= G and len(index):
+            running.step(tokens)
+            some, copies, new = next_ones(free)
+            running.refill(index, some, copies)
+            rows = {name: torch.cat([x, new[name]]) for name, x in rows.items()}
+        elif len(index):
             running.keep(index)
-            rows, new = rows[index], new[index]
-        running.step(new)
-    return tokens, logprobs, entropies, lengths, stopped
+            running.step(tokens[index])
+        else: running = None
 
 # %% ../nbs/03_sampler.ipynb #2e32241e
 def context_of(
@@ -147,6 +185,12 @@ def check_fits(
         raise InputError(f"problem {request.problem.id!r} does not fit: {parts} tokens exceed the context of {policy.context_length}")
     if prompt + prefix == 0: raise InputError(f"problem {request.problem.id!r} has an empty prompt")
 
+
+def check_request(policy: Policy, request: Request, group_size: int, max_new_tokens: int):
+    "Refuse a request that cannot be answered."
+    if group_size < 1: raise InputError(f"group_size={group_size}: at least 1 response must be asked for")
+    check_fits(policy, request, max_new_tokens)
+
 # %% ../nbs/03_sampler.ipynb #13b4ae61
 def _uniforms(
     request: Request,
@@ -159,19 +203,16 @@ def _uniforms(
     return torch.stack([torch.rand(T, generator=generator(*seed_key, request.key, earlier * G + i)) for i in range(G)])
 
 
-def _rollouts(
+def _rollout(
     policy: Policy,
     request: Request,
-    rows,  # For each of the G rows: (tokens, logprobs, entropies, length, stopped)
-) -> tuple[Rollout, ...]:
-    "Rows of a finished batch as the rollouts of their request."
-    made = []
-    for i, (tokens, logprobs, entropies, length, stopped) in enumerate(rows):
-        tokens = tokens[:length].clone()
-        text = policy.decode([*request.prefix_ids, *tokens.tolist()])
-        made.append(Rollout(request, i, tokens, logprobs[:length].clone(), entropies[:length].clone(),
-                            "stop" if stopped else "length", text))
-    return tuple(made)
+    index: int,  # Its number in the group
+    row: dict[str, Tensor],  # A row of `_decode`, on the CPU
+) -> Rollout:
+    "A row that has ended as a rollout of its request."
+    tokens, logprobs, entropies = (row[name][: row["length"]].clone() for name in ("tokens", "logprobs", "entropies"))
+    text = policy.decode([*request.prefix_ids, *tokens.tolist()])
+    return Rollout(request, index, tokens, logprobs, entropies, "stop" if row["stopped"] else "length", text)
 
 # %% ../nbs/03_sampler.ipynb #4b178aa6
 def sample(
@@ -188,26 +229,23 @@ def sample(
 ) -> list[tuple[Rollout, ...]]:  # For each request its G rollouts, on the CPU
     "Draw `group_size` responses to each request, with exact log-probabilities and entropies."
     how = Sampling(max_new_tokens, temperature, top_p)
-    if group_size < 1: raise InputError(f"group_size={group_size}: at least 1 response must be asked for")
-    for request in requests: check_fits(policy, request, max_new_tokens)
-    # neighbours in length share a batch, so that little of it is padding; the order of the results is that of the requests
-    order = sorted(range(len(requests)), key=lambda i: len(context_of(policy, requests[i])))
-    size, results = max(1, max_rows // group_size), [None] * len(requests)
-    keys = [r.key for r in requests]
-    training = policy.model.training
+    for request in requests: check_request(policy, request, group_size, max_new_tokens)
+    # neighbours in length share a batch, and those that take a place later are shorter; the order of the results is that of the requests
+    order = sorted(range(len(requests)), key=lambda i: -len(context_of(policy, requests[i])))
+    keys, made, training = [r.key for r in requests], [[None] * group_size for _ in requests], policy.model.training
+
+    def uniforms(n: int) -> Tensor: return _uniforms(requests[i := order[n]], group_size, max_new_tokens, seed_key, keys[:i].count(keys[i]))
+
     policy.model.eval()
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        chunk = [requests[i] for i in chosen]
-        copies = torch.arange(len(chunk)).repeat_interleave(group_size).to(policy.device)
-        uniforms = [_uniforms(requests[i], group_size, max_new_tokens, seed_key, keys[:i].count(keys[i])) for i in chosen]
-        out = _sample_rows(policy, [context_of(policy, r) for r in chunk], copies, torch.cat(uniforms).to(policy.device), how)
-        rows = list(zip(*(x.cpu() for x in out)))
-        for j, i in enumerate(chosen):
-            results[i] = _rollouts(policy, requests[i], rows[j * group_size : (j + 1) * group_size])
-        if progress: progress(min(start + size, len(order)), len(order))
+    contexts = [context_of(policy, requests[i]) for i in order]
+    for rows in _decode(policy, contexts, group_size, max(1, max_rows // group_size), uniforms, how):
+        rows = {name: x.cpu() for name, x in rows.items()}
+        for n in range(len(rows["of"])):
+            i, j = order[rows["of"][n] // group_size], int(rows["of"][n]) % group_size
+            made[i][j] = _rollout(policy, requests[i], j, {name: x[n] for name, x in rows.items()})
+        if progress: progress(sum(None not in group for group in made), len(made))
     policy.model.train(training)
-    return results
+    return [tuple(group) for group in made]
 
 # %% ../nbs/03_sampler.ipynb #69af4ad9
 @torch.no_grad()
@@ -257,6 +295,47 @@ def _response_hidden_plain(
     at = ids.shape[1] - lengths[:, None] + torch.arange(width, device=policy.device)[None]
     return hidden.gather(1, at.clamp(max=ids.shape[1] - 1)[..., None].expand(-1, -1, hidden.shape[-1])), lengths
 
+# %% ../nbs/03_sampler.ipynb #19a907ec
+class _HeadStats(torch.autograd.Function):
+    "`token_stats` of a linear head, without keeping logits."
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, tokens, temperature, dtype, chunk):
+        W, b, found = weight.to(dtype), None if bias is None else bias.to(dtype), []
+        for h, t in zip(hidden.split(chunk), tokens.split(chunk)):
+            raw, size = F.linear(h.to(dtype), W, b), AT_A_TIME.get(h.device.type, chunk)
+            for part, y in zip(raw.split(size), t.split(size)):
+                x = part.float().div_(temperature)
+                top = x.amax(-1, keepdim=True)
+                weights = x.sub_(top).exp()
+                total = weights.sum(-1)
+                found.append((x.gather(-1, y[:, None])[:, 0] - total.log(), total.log() - torch.linalg.vecdot(weights, x) / total, top[:, 0] + total.log()))
+        logprobs, entropies, logsumexp = map(torch.cat, zip(*found))
+        ctx.save_for_backward(hidden, weight, bias, tokens, logsumexp)
+        ctx.rest = temperature, dtype, chunk
+        ctx.mark_non_differentiable(entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx, g, _):
+        (hidden, weight, bias, tokens, logsumexp), (temperature, dtype, chunk) = ctx.saved_tensors, ctx.rest
+        W, b, g = weight.to(dtype), None if bias is None else bias.to(dtype), g / temperature
+        to_hidden, to_weight, to_bias = torch.empty_like(hidden), None, None
+        for start in range(0, len(tokens), chunk):
+            rows = slice(start, start + chunk)
+            h = hidden[rows].to(dtype)
+            raw, size = F.linear(h, W, b), AT_A_TIME.get(h.device.type, chunk)
+            for part, y, z, c in zip(*(x.split(size) for x in (raw, tokens[rows], logsumexp[rows], g[rows]))):
+                p = part.float().div_(temperature).sub_(z[:, None]).exp_().mul_(-c[:, None])
+                part.copy_(p.scatter_add_(-1, y[:, None], c[:, None]))
+            to_hidden[rows] = (raw @ W).to(hidden.dtype)
+            if ctx.needs_input_grad[1]: to_weight = _added(to_weight, raw.T @ h, weight.dtype)
+            if bias is not None and ctx.needs_input_grad[2]: to_bias = _added(to_bias, raw.float().sum(0), bias.dtype)
+        return to_hidden, to_weight, to_bias, None, None, None, None
+
+
+def _added(so_far: Tensor | None, new: Tensor, dtype: torch.dtype) -> Tensor: return new.to(dtype) if so_far is None else so_far.add_(new)
+
 # %% ../nbs/03_sampler.ipynb #50973c4c
 def score(
     policy: Policy,
@@ -269,6 +348,11 @@ def score(
     hidden, lengths = (_response_hidden_shared if share_contexts else _response_hidden_plain)(policy, rollouts)
     hidden = hidden[torch.arange(hidden.shape[1], device=hidden.device)[None] < lengths[:, None]]  # (n, D): no padding from here on
     tokens = torch.cat([r.tokens for r in rollouts]).to(hidden.device)
+
+    head = policy.base.get_output_embeddings()
+    if type(head) is nn.Linear and head.weight.is_floating_point() and not policy.adjusts:
+        dtype = torch.bfloat16 if policy.compute_dtype == "bf16" else head.weight.dtype
+        return _HeadStats.apply(hidden, head.weight, head.bias, tokens, temperature, dtype, chunk)
 
     def stats(h, t): return token_stats(policy.logits(h), t, temperature)
 

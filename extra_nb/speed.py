@@ -20,7 +20,6 @@ __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMP
 # %% ../nbs/10b_speed.ipynb #56de2596
 import gc
 import json
-import logging
 import math
 import os
 import random
@@ -42,6 +41,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from .backends import paged_results
 from .bench import _writable, machine
 from .checkpoints import pack, write_whole
 from .decoder import left_pad
@@ -249,36 +249,15 @@ def batch_sampler(
     weights: str,  # "fp32" or "bf16"
 ) -> Candidate:
     "What `model.generate_batch` does, with a limit for each request."
-    from transformers import ContinuousBatchingConfig
-
     model, rows = peer_model(policy, weights), _rows(policy, work)
-    logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
     model.generation_config.eos_token_id = -1  # its own word for none
-    page = 32  # small, so that responses to one prompt share most of its pages
-    pages = sum(-(-(len(row) + n) // page) for row, n in zip(rows, work.lengths))
-    settings = ContinuousBatchingConfig() if policy.device.type == "cuda" else ContinuousBatchingConfig(
-        page_size=page, num_blocks=pages + 8, max_batch_tokens=1024)
 
     def run(limit=None):
-        with model.continuous_batching_context_manager(continuous_batching_config=settings, timeout=60) as manager:
-            start = now(policy.device)
-            names = [manager.add_request(row, max_new_tokens=min(n, limit or n)) for row, n in zip(rows, work.lengths)]
-            done = _results(manager, len(names))
-            seconds = now(policy.device) - start
-        return seconds, tuple(len(done[name].generated_tokens) for name in names)
+        start = []
+        done = paged_results(model, rows, [min(n, limit or n) for n in work.lengths], policy.device, begun=lambda: start.append(now(policy.device)))
+        return now(policy.device) - start[0], tuple(map(len, done))
 
     return run
-
-
-def _results(manager, wanted: int) -> dict:
-    "Wait for all requests, as long as somebody works on them."
-    done = {}
-    while len(done) < wanted:
-        result = manager.get_result(timeout=1)
-        if result is None and not manager.is_running(): raise RuntimeError("its thread ended before its requests did")
-        if result is not None and result.error: raise RuntimeError(result.error)
-        if result is not None and result.is_finished(): done[result.request_id] = result
-    return done
 
 # %% ../nbs/10b_speed.ipynb #a7459893
 PEERS = {"generate": generate_sampler, "generate_batch": batch_sampler}
@@ -502,13 +481,15 @@ class StepBench(SpeedBench):
     problems: int = PROBLEMS  # Problems per step
     group_size: int = GROUP  # Responses per problem, an even number
     new_tokens: int = NEW  # Tokens per response
+    trl_rows: int = 16  # Responses that TRL trains on at a time, accumulating gradients; ours follows its own token budget
 
     def __post_init__(self):
         super().__post_init__()
         if self.problems < 1: raise InputError(f"problems={self.problems}: at least 1 is needed")
         if self.group_size < 2 or self.group_size % 2:
             raise InputError(f"group_size={self.group_size}: an even number of at least 2 is needed")
-        if self.new_tokens < 1: raise InputError(f"new_tokens={self.new_tokens}: at least 1 is needed")
+        for name in ("new_tokens", "trl_rows"):
+            if getattr(self, name) < 1: raise InputError(f"{name}={getattr(self, name)}: at least 1 is needed")
 
 # %% ../nbs/10b_speed.ipynb #666a27f4
 RATE = dict(lr=1e-6, weight_decay=0.01)  # of AdamW, in both trainers
@@ -549,8 +530,10 @@ def trl_config(
     "Settings of `GRPOTrainer` that mean what ours mean."
     from trl import GRPOConfig
 
+    rows, total = config.trl_rows, config.problems * config.group_size
+    if total % rows: rows = total
     return GRPOConfig(
-        output_dir=folder, per_device_train_batch_size=config.problems * config.group_size, num_generations=config.group_size,
+        output_dir=folder, per_device_train_batch_size=rows, gradient_accumulation_steps=total // rows, num_generations=config.group_size,
         max_completion_length=config.new_tokens, temperature=1.0, beta=0.0, max_steps=steps, lr_scheduler_type="constant",
         learning_rate=RATE["lr"], weight_decay=RATE["weight_decay"], optim="adamw_torch", bf16=autocast, gradient_checkpointing=False,
         use_cpu=device.type == "cpu", generation_kwargs={"eos_token_id": None}, shuffle_dataset=False, report_to="none",

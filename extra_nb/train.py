@@ -33,11 +33,12 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .alarms import alarms
+from .backends import SAMPLERS, sampler_named
 from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, pack, put_in_place
 from .checkpoints import read_card, read_state, settle, tidy, unfit, write_checkpoint, write_state, write_whole
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy
-from .sampler import check_fits, context_of, sample, score
+from .sampler import check_fits, context_of, score
 from .tasks import ProblemStream
 from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, stable_hash, unknown_name
 from .verifier import Verifier
@@ -78,13 +79,14 @@ class TrainConfig:
     keep_checkpoints: int = 2  # How many to keep
     max_minutes: float = 0.0  # End training before a step would exceed this wall time in minutes; 0: no limit
     max_rows: int = 256  # Responses decoded at a time; bounds memory, does not change results
+    sampler: str = "native"  # What draws the responses: "native", "generate" or "paged" (transformers), or "vllm"
     keep_rollouts: bool = True  # Write every response with its verdict to rollouts/
 
     def __post_init__(self): check_config(self)
 
 # %% ../nbs/08_train.ipynb #901121b8
 CHOICES = {"lr_schedule": ("constant", "linear", "cosine"), "advantage_scale": ("std", "none"), "loss_average": ("token", "sequence", "constant"),
-           "kl_kind": ("k1", "k2", "k3"), "on_bad_step": ("stop", "skip")}
+           "kl_kind": ("k1", "k2", "k3"), "on_bad_step": ("stop", "skip"), "sampler": SAMPLERS}
 AT_LEAST = {"steps": 0, "problems_per_step": 1, "group_size": 2, "max_new_tokens": 1, "max_prompt_tokens": 1, "epochs": 1, "lr": 0, "warmup_steps": 0,
             "weight_decay": 0, "grad_clip": 0, "minibatch_problems": 0, "micro_batch_tokens": 1, "advantage_eps": 0, "clip_low": 0,
             "clip_high": 0, "dual_clip": 0, "kl_coef": 0, "dynamic_sampling": 0, "overlong_buffer": 0, "checkpoint_every": 0,
@@ -227,6 +229,7 @@ class Trainer:
         self.problems = self._usable(problems)
         self.stream, self.step_count = ProblemStream(self.problems, self.config.seed), 0
         self._own_verifier, self._verifier, self.interrupted = verifier is None, verifier, False
+        self._sample = sampler_named(self.config.sampler)
         self.tokens_generated, self.history, self._reference_at = 0, [], None
         self.record, self.on_metrics, self.tracker_failures = record or {}, on_metrics, 0
         self._opened, self._saved_at, self._unwritten = False, None, []  # the run directory: in use; last step saved; lines it lacks
@@ -353,8 +356,8 @@ def _judge(
     "Sample and judge. Each response meets the answer of its own problem, because the request carries it."
     c = self.config
     with clock("sample"):
-        sampled = sample(self.policy, requests, c.group_size, max_new_tokens=c.max_new_tokens, temperature=c.temperature,
-                         seed_key=(c.seed, step), max_rows=c.max_rows)
+        sampled = self._sample(self.policy, requests, c.group_size, max_new_tokens=c.max_new_tokens, temperature=c.temperature,
+                               seed_key=(c.seed, step), max_rows=c.max_rows)
     flat = [r for rollouts in sampled for r in rollouts]
     with clock("verify"): verdicts = iter(self.verifier.judge([r.problem for r in flat], [r.text for r in flat]))
     groups = []

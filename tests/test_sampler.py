@@ -4,7 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from extra_nb.policy import tiny_policy
-from extra_nb.sampler import check_fits, draw, nucleus, replay, sample, score, token_stats
+from extra_nb.sampler import _HeadStats, check_fits, draw, nucleus, replay, sample, score, token_stats
 from extra_nb.types import InputError, Problem, Request, generator
 
 
@@ -183,3 +183,51 @@ def test_bad_input_is_refused_before_anything_is_generated(policy, kwargs, words
 def test_a_prefix_counts_towards_the_context(policy):
     request = Request(Problem("p", "1+2", "3"), tuple([4] * 200), (0.0,) * 200)
     with pytest.raises(InputError, match="200 prefix"): check_fits(policy, request, 60)
+
+
+@pytest.mark.parametrize("group, max_rows", [(1, 2), (2, 4), (2, 6), (2, 1000)])
+def test_requests_that_wait_take_the_places_of_rows_that_have_ended(group, max_rows, monkeypatch):
+    "Many ends, many requests, few places: the same responses as one request at a time."
+    import extra_nb.sampler as module
+
+    policy, refills = tiny_policy(), []
+    policy.eos_ids = tuple(range(0, 80, 9))
+    requests = [Request(Problem(f"p{i}", "1+2" * (1 + i % 4), "3")) for i in range(9)]
+    made = module.decoder
+    monkeypatch.setattr(module, "decoder", lambda *args: watched(made(*args), refills))
+    together = sample(policy, requests, group, max_new_tokens=20, max_rows=max_rows)
+    assert bool(refills) == (max_rows < 9 * group)
+    for request, rollouts in zip(requests, together):
+        assert {r.finish_reason for r in rollouts} <= {"stop", "length"} and [r.index for r in rollouts] == list(range(group))
+        for r, alone in zip(rollouts, sample(policy, [request], group, max_new_tokens=20)[0]):
+            assert r.tokens.tolist() == alone.tokens.tolist() and r.finish_reason == alone.finish_reason
+            assert_close(r.logprobs, alone.logprobs, atol=1e-4, rtol=1e-4)
+
+
+def watched(running, calls):
+    refill = running.refill
+
+    def note(*args): calls.append(1); return refill(*args)
+
+    running.refill = note
+    return running
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("temperature, chunk", [(1.0, 1024), (0.7, 5), (1.6, 1)])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients_of_the_head_equal_those_of_the_textbook(bias, temperature, chunk, frozen):
+    "Hidden states and weights; tokens of very high and very low probability among them."
+    torch.manual_seed(0)
+    hidden, tokens, g = torch.randn(37, 16) * 3, torch.randint(101, (37,)), torch.randn(37)
+    head = torch.nn.Linear(16, 101, bias=bias)
+    head.weight.requires_grad_(not frozen)
+    results = []
+    for way in ("ours", "plain"):
+        h = hidden.clone().requires_grad_()
+        if way == "ours": logp, H = _HeadStats.apply(h, head.weight, head.bias, tokens, temperature, torch.float32, chunk)
+        else: logp, H = token_stats(head(h), tokens, temperature)
+        wanted = [h, *(p for p in head.parameters() if p.requires_grad)]
+        results.append([logp, H, *torch.autograd.grad((logp * g).sum(), wanted)])
+        assert not H.requires_grad
+    for ours, plain in zip(*results): assert_close(ours, plain, atol=2e-5, rtol=1e-5)
