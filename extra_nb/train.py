@@ -150,14 +150,15 @@ def micro_batches(
 
     groups: dict = {}
     for i, r in enumerate(rollouts): groups.setdefault(r.request.key, []).append(i)
-    batches, current, contexts = [], [], {}
+    batches, current, contexts, longest = [], [], {}, 0
     for i in (i for members in groups.values() for i in sorted(members, key=size)):
         request = rollouts[i].request
         new = {**contexts, request.key: len(context_of(policy, request))}
-        cost = (len(current) + 1) * max(map(size, [*current, i])) + len(new) * max(new.values())
+        longest = max(longest, size(i))
+        cost = (len(current) + 1) * longest + len(new) * max(new.values())
         if current and cost > budget:
             batches.append(current)
-            current, new = [], {request.key: new[request.key]}
+            current, new, longest = [], {request.key: new[request.key]}, size(i)
         current, contexts = [*current, i], new
     return batches + [current] if current else batches
 
