@@ -42,7 +42,7 @@ def _of(result: dict) -> dict:
 
 def points_table(
     results: list[dict],
-) -> pandas.DataFrame:  # regime, arm, seed, point, tokens, seconds, pass@k, shares of groups, distinct, gained, lost
+):  # A data frame: regime, arm, seed, point, tokens, seconds, pass@k, shares of groups, distinct, gained, lost
     "A row for each time that a policy was judged."
     import pandas as pd
 
@@ -59,7 +59,7 @@ def points_table(
 
 def curves_table(
     results: list[dict],
-) -> pandas.DataFrame:  # regime, arm, seed, tokens (middle of the share), and a column for each metric
+):  # A data frame: regime, arm, seed, tokens (middle of the share), and a column for each metric
     "A row for each share of the budget."
     import pandas as pd
 
@@ -68,7 +68,7 @@ def curves_table(
 
 # %% ../nbs/12c_labfigures.ipynb #54019e43
 def final_scores(
-    points: pandas.DataFrame,  # From `points_table`
+    points,  # A data frame, from `points_table`
     regime: str,
     arm: str,
     score: str,  # Such as "pass@16"
@@ -82,7 +82,7 @@ def final_scores(
 
 
 def differences_between(
-    points: pandas.DataFrame,
+    points,  # A data frame, from `points_table`
     regime: str,
     before: str,  # The arm compared with
     after: str,  # The arm in question
@@ -94,9 +94,9 @@ def differences_between(
 
 
 def difference_table(
-    points: pandas.DataFrame,
+    points,  # A data frame, from `points_table`
     questions: Sequence[tuple[str, str, str, str]],  # (regime, before, after, score) of each
-) -> pandas.DataFrame:  # A row for each question
+):  # A data frame: A row for each question
     "Answers to several questions, with intervals and corrected tests."
     import pandas as pd
 
@@ -121,12 +121,12 @@ def _percent(ax, axis: str = "x"):
 
 
 def plot_differences(
-    points: pandas.DataFrame,  # From `points_table`
+    points,  # A data frame, from `points_table`
     regime: str,
     before: str = "grpo",  # The arm compared with
     scores: Sequence[str] = ("pass@1", "pass@16"),
     arms: Sequence[str] | None = None,  # None: all others
-) -> Figure:
+):  # The figure
     "Paired differences of arms to one, with intervals, a dot for each seed."
     arms = [arm for arm in arms or _in_order(points[points.regime == regime].arm.unique()) if arm != before]
     table = difference_table(points, [(regime, before, arm, score) for score in scores for arm in arms])
@@ -170,10 +170,10 @@ def _one(table, regime: str, arms: Sequence[str] | None):
 
 
 def plot_pass_curves(
-    points: pandas.DataFrame,  # From `points_table`
+    points,  # A data frame, from `points_table`
     regime: str,
     arms: Sequence[str] | None = None,  # None: all
-) -> Figure:
+):  # The figure
     "pass@k of the base policy and of the tuned ones; bands are standard errors over seeds."
     rows, arms = _one(points, regime, arms)
     ks = [k for k in KS if f"pass@{k}" in rows and rows[f"pass@{k}"].notna().all()]
@@ -195,11 +195,11 @@ def plot_pass_curves(
 
 # %% ../nbs/12c_labfigures.ipynb #605824e6
 def plot_frontier(
-    points: pandas.DataFrame,  # From `points_table`
+    points,  # A data frame, from `points_table`
     regime: str,
     arms: Sequence[str] | None = None,  # None: all
     scores: tuple[str, str] = ("pass@1", "pass@16"),
-) -> Figure:
+):  # The figure
     "pass@16 against pass@1 along training: means over seeds, bars are standard errors at the end."
     rows, arms = _one(points, regime, arms)
     figure, (ax,) = new_figure(height=3.4)
@@ -218,10 +218,10 @@ def plot_frontier(
 
 # %% ../nbs/12c_labfigures.ipynb #9acdd37c
 def plot_shares(
-    curves: pandas.DataFrame,  # From `curves_table`
+    curves,  # A data frame, from `curves_table`
     regime: str,
     arms: Sequence[str] | None = None,  # None: all
-) -> Figure:
+):  # The figure
     "Shares of all-wrong, mixed and all-correct groups along training, means over seeds."
     rows, arms = _one(curves, regime, arms)
     layers = {"all_wrong": ORANGE, "mixed": GREEN, "all_correct": BLUE}
@@ -253,11 +253,11 @@ PREFIXES = {"regen/mixed": "mixed, regenerated", "lab/mixed": "mixed, ordinary",
 
 
 def plot_curves(
-    curves: pandas.DataFrame,  # From `curves_table`
+    curves,  # A data frame, from `curves_table`
     regime: str,
     metrics: dict[str, str],  # metric -> name of its axis
     arms: Sequence[str] | None = None,  # None: all that log the first metric
-) -> Figure:
+):  # The figure
     "Metrics along training: means over seeds, bands are standard errors."
     rows, arms = _one(curves, regime, arms)
     missing = [name for name in metrics if name not in rows or rows[name].isna().all()]
@@ -281,10 +281,10 @@ def plot_curves(
 
 # %% ../nbs/12c_labfigures.ipynb #4aedbc75
 def plot_gained_lost(
-    points: pandas.DataFrame,  # From `points_table`
+    points,  # A data frame, from `points_table`
     regime: str,
     arms: Sequence[str] | None = None,  # None: all
-) -> Figure:
+):  # The figure
     "Problems gained and lost since the beginning, means over seeds, bars are standard errors."
     rows, arms = _one(points, regime, arms)
     last = rows[rows.point == rows.point.max()].groupby("arm")[["gained", "lost"]].agg(["mean", "sem"]).fillna(0).loc[arms]

@@ -182,8 +182,8 @@ def run_line(
 
 # %% ../nbs/12d_laboratory.ipynb #ad05699a
 def answer_table(
-    points: pandas.DataFrame,  # From `points_table`
-) -> pandas.DataFrame:  # regime, arm, seeds; mean scores in percent with standard errors; tokens and seconds per run
+    points,  # A data frame, from `points_table`
+):  # A data frame: regime, arm, seeds; mean scores in percent with standard errors; tokens and seconds per run
     "What each arm reached, and what it cost."
     last = points[points.point > 0].sort_values("point").groupby(["regime", "arm", "seed"], sort=False).tail(1)
     groups = last.groupby(["regime", "arm"], sort=False)
@@ -195,8 +195,8 @@ def answer_table(
 
 def question_table(
     plan: Plan,
-    points: pandas.DataFrame,  # From `points_table`
-) -> pandas.DataFrame:  # In points of 100
+    points,  # A data frame, from `points_table`
+):  # A data frame: In points of 100
     "The plan's questions, answered."
     table = difference_table(points, plan.questions)
     table[["low", "high"]] = [[100 * x for x in (interval or (float("nan"),) * 2)] for interval in table.pop("interval")]
@@ -205,7 +205,7 @@ def question_table(
 
 
 def as_text(
-    table: pandas.DataFrame,
+    table,  # A data frame
 ) -> str:
     "A table for the terminal."
     forms = {"p": "{:.4f}", "p_holm": "{:.4f}", "distinct": "{:.2f}", "tokens": "{:.0f}", "seconds": "{:.0f}"}
