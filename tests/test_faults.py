@@ -396,7 +396,7 @@ def test_memory_that_runs_out_in_sampling_names_the_setting(tmp_path, monkeypatc
     t = trainer(tmp_path, both(), checkpoint_every=0)
     t.step()
     with monkeypatch.context() as patch:
-        patch.setattr("extra_nb.train.sample", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+        patch.setattr(t, "_sample", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
         with pytest.raises(RunStopped, match="out of memory; max_rows=256 may be too large"): t.fit()
     assert_recovers(tmp_path, healthy, 1)
 

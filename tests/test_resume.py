@@ -147,7 +147,7 @@ def break_off(t, point, monkeypatch):
             return real(*args, **kwargs)
         return call
 
-    where = {"plan": (t.stream, "next", 0), "sample": ("extra_nb.train.sample", None, 0), "judge": (t.verifier, "judge", 0),
+    where = {"plan": (t.stream, "next", 0), "sample": (t, "_sample", 0), "judge": (t.verifier, "judge", 0),
              "advantage": (t.mechanisms[0], "advantage", 0), "forward": ("extra_nb.train.batch_loss", None, 0),
              "second forward": ("extra_nb.train.batch_loss", None, 1), "optimiser": (t.optimiser, "step", 0), "second update": (t.optimiser, "step", 1),
              "first memory": (t.mechanisms[0], "step_end", 0), "second memory": (t.mechanisms[1], "step_end", 0),
