@@ -196,7 +196,7 @@ def answer_table(
 def question_table(
     plan: Plan,
     points,  # A data frame, from `points_table`
-):  # A data frame: In points of 100
+):  # A data frame, in points of 100
     "The plan's questions, answered."
     table = difference_table(points, plan.questions)
     table[["low", "high"]] = [[100 * x for x in (interval or (float("nan"),) * 2)] for interval in table.pop("interval")]
