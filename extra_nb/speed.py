@@ -482,7 +482,7 @@ class StepBench(SpeedBench):
     problems: int = PROBLEMS  # Problems per step
     group_size: int = GROUP  # Responses per problem, an even number
     new_tokens: int = NEW  # Tokens per response
-    trl_rows: int = 16  # Responses that TRL trains on at a time, accumulating gradients; ours follows its own token budget
+    trl_rows: int = 64  # Responses that TRL trains on at a time, accumulating gradients; fewer need less memory and take longer
 
     def __post_init__(self):
         super().__post_init__()
