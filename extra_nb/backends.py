@@ -99,6 +99,14 @@ def _settings(policy: Policy, how: Sampling) -> dict:
     return {**drawn, "max_new_tokens": how.max_new_tokens, "eos_token_id": list(policy.eos_ids), "pad_token_id": policy.pad_id}
 
 
+@contextmanager
+def _drawing(policy: Policy, how: Sampling, seed: int):
+    "Inside, the policy's model generates as it is told, from a seed of its own; outside, nothing changes."
+    with torch.random.fork_rng([policy.device] if policy.device.type == "cuda" else []), only(policy.base, **_settings(policy, how)), policy.autocast():
+        torch.manual_seed(seed)
+        yield
+
+
 def generate_rows(
     policy: Policy,
     contexts: list[list[int]],  # Of each row
@@ -107,8 +115,7 @@ def generate_rows(
 ) -> Answers:
     "Draw with `model.generate`."
     ids, mask, _ = left_pad(contexts, policy.pad_id, policy.device)
-    with torch.random.fork_rng([policy.device] if policy.device.type == "cuda" else []), only(policy.base, **_settings(policy, how)), policy.autocast():
-        torch.manual_seed(seed)
+    with _drawing(policy, how, seed):
         out = policy.base.generate(input_ids=ids, attention_mask=mask)
     return [cut(row, policy.eos_ids) for row in out[:, ids.shape[1] :].tolist()]
 
@@ -120,8 +127,7 @@ def paged_rows(
     seed: int,
 ) -> Answers:
     "Draw with the continuous batching of `transformers`: a page table for the cache, requests that take the places of others."
-    with torch.random.fork_rng([policy.device] if policy.device.type == "cuda" else []), only(policy.base, **_settings(policy, how)), policy.autocast():
-        torch.manual_seed(seed)
+    with _drawing(policy, how, seed):
         done = paged_results(policy.base, contexts, [how.max_new_tokens] * len(contexts), policy.device)
     return [cut(tokens, policy.eos_ids) for tokens in done]
 

@@ -90,7 +90,7 @@ class Policy:
     @property
     def adjusts(self) -> bool:
         "Does the architecture change logits after the head?"
-        return any(getattr(self.base.config, name, None) for name in ("logit_scale", "logits_scaling", "final_logit_softcapping"))
+        return any(getattr(self.base.config, name, None) for name in _ADJUSTMENTS)
 
     def autocast(self):
         "Context in which the forward pass runs at `compute_dtype`."
@@ -127,14 +127,17 @@ def context_length(
     return getattr(config, "max_position_embeddings", None) or sys.maxsize
 
 # %% ../nbs/02a_policy.ipynb #f5b8d96f
+_ADJUSTMENTS = ("logit_scale", "logits_scaling", "final_logit_softcapping")  # settings of an architecture: a factor, a divisor, a cap
+
+
 def _adjust(
     logits: Tensor,  # (..., V) output of the bare head
     config,  # The model's configuration
 ) -> Tensor:  # (..., V) the model's logits
     "What some architectures do after the head: Cohere and Granite rescale, Gemma caps."
-    if getattr(config, "logit_scale", None): logits = logits * config.logit_scale
-    if getattr(config, "logits_scaling", None): logits = logits / config.logits_scaling
-    cap = getattr(config, "final_logit_softcapping", None)
+    factor, divisor, cap = (getattr(config, name, None) for name in _ADJUSTMENTS)
+    if factor: logits = logits * factor
+    if divisor: logits = logits / divisor
     return torch.tanh(logits / cap) * cap if cap else logits
 
 # %% ../nbs/02a_policy.ipynb #d6634c6c
