@@ -169,6 +169,12 @@ def _one(table, regime: str, arms: Sequence[str] | None):
     return rows[rows.arm.isin(arms)], arms
 
 
+def _band(ax, x, mean, error, colour: str):
+    "A line with its standard errors."
+    ax.plot(x, mean, color=colour, lw=1.8)
+    ax.fill_between(x, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
+
+
 def plot_pass_curves(
     points,  # A data frame, from `points_table`
     regime: str,
@@ -184,8 +190,7 @@ def plot_pass_curves(
     for arm, colour in arm_colours(arms).items():
         last = rows[(rows.arm == arm) & (rows.point == rows.point.max())][[f"pass@{k}" for k in ks]]
         mean, error = last.mean(), last.sem().fillna(0)
-        ax.plot(ks, mean, color=colour, lw=1.8)
-        ax.fill_between(ks, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
+        _band(ax, ks, mean, error, colour)
         labels.append((mean.iloc[-1], arm, colour))
     ax.set_xscale("log", base=2)
     ax.set(xlabel="k", ylabel="pass@k on held-out problems (%)", xticks=ks, xticklabels=ks)
@@ -269,8 +274,7 @@ def plot_curves(
         for arm, colour in arm_colours(arms).items():
             found = rows[rows.arm == arm].groupby("tokens")[name].agg(["mean", "sem"]).dropna(subset="mean")
             if found.empty: continue
-            ax.plot(found.index, found["mean"], color=colour, lw=1.8)
-            ax.fill_between(found.index, found["mean"] - found["sem"].fillna(0), found["mean"] + found["sem"].fillna(0), color=colour, alpha=0.15, lw=0)
+            _band(ax, found.index, found["mean"], found["sem"].fillna(0), colour)
             labels.append((found["mean"].iloc[-1], arm, colour))
         ax.set(ylabel=label)
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))

@@ -80,6 +80,14 @@ class Sampling:
         if not 0 < self.top_p <= 1: raise InputError(f"top_p={self.top_p}: must be above 0 and at most 1")
 
 # %% ../nbs/03_sampler.ipynb #9138d880
+def _weighed(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    "Subtract each row's maximum from its logits, in place: (B, 1) maxima, (B, V) probabilities up to a factor, (B,) their sums, (B,) entropies."
+    top = x.amax(-1, keepdim=True)
+    weights = x.sub_(top).exp()
+    total = weights.sum(-1)
+    return top, weights, total, total.log() - torch.linalg.vecdot(weights, x) / total
+
+
 def _next_token(
     logits: Tensor,  # (B, V) not needed any more: they are overwritten
     u: Tensor,  # (B,) uniform numbers
@@ -87,12 +95,9 @@ def _next_token(
 ) -> tuple[Tensor, Tensor, Tensor]:  # (B,) tokens, log-probabilities, entropies
     "Draw a token for each row, with its numbers."
     x = logits if how.temperature in (0, 1) else logits.div_(how.temperature)
-    x.sub_(x.amax(-1, keepdim=True))
-    weights = x.exp()  # probabilities up to a factor
-    total = weights.sum(-1)
+    _, weights, total, entropies = _weighed(x)
     if how.temperature == 0: tokens = x.argmax(-1)
     else: tokens = draw(weights if how.top_p == 1 else nucleus(weights / total[:, None], how.top_p), u)
-    entropies = total.log() - torch.linalg.vecdot(weights, x) / total
     return tokens, x.gather(-1, tokens[:, None])[:, 0] - total.log(), entropies
 
 # %% ../nbs/03_sampler.ipynb #80670fdc
@@ -306,10 +311,8 @@ class _HeadStats(torch.autograd.Function):
             raw, size = F.linear(h.to(dtype), W, b), AT_A_TIME.get(h.device.type, chunk)
             for part, y in zip(raw.split(size), t.split(size)):
                 x = part.float().div_(temperature)
-                top = x.amax(-1, keepdim=True)
-                weights = x.sub_(top).exp()
-                total = weights.sum(-1)
-                found.append((x.gather(-1, y[:, None])[:, 0] - total.log(), total.log() - torch.linalg.vecdot(weights, x) / total, top[:, 0] + total.log()))
+                top, _, total, H = _weighed(x)
+                found.append((x.gather(-1, y[:, None])[:, 0] - total.log(), H, top[:, 0] + total.log()))
         logprobs, entropies, logsumexp = map(torch.cat, zip(*found))
         ctx.save_for_backward(hidden, weight, bias, tokens, logsumexp)
         ctx.rest = temperature, dtype, chunk
