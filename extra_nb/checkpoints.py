@@ -21,6 +21,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from .embedders import BY_NAME
 from .types import InputError, stable_hash
 
 # %% ../nbs/07b_checkpoints.ipynb #de8ea8ff
@@ -246,7 +247,18 @@ def unfit(
     (n, theirs), (m, ours) = ((c["problems"]["count"], c["problems"]["fingerprint"]) for c in (card, here))
     if theirs != ours:
         said.append(f"it is about {n} problems, this run about {m}" if n != m else f"its {n} problems are others, or stand in another order")
-    return said
+    return said + [f"the vectors in its {name} are by {was}, this run has {now}" for name, was, now in _bases(card, here) if _surely(was, now)]
+
+
+def _bases(card: dict, here: dict) -> list[tuple[str, str, str]]:
+    "(mechanism, what its state rests on, what it would rest on) where these are not the same; older cards do not say it."
+    was, now = (c.get("rests_on", {}) for c in (card, here))
+    return [(name, was[name], now[name]) for name in was if name in now and was[name] != now[name]]
+
+
+def _surely(was: str, now: str) -> bool:
+    "Two names of functions may stand for one and the same."
+    return not (was.startswith(BY_NAME) or now.startswith(BY_NAME))
 
 # %% ../nbs/07b_checkpoints.ipynb #d12a246d
 def changes(
@@ -258,4 +270,6 @@ def changes(
     settings = [f"{name}={now.get(name)!r} (was {was.get(name)!r})" for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
     versions = [f"{name} {here['versions'].get(name)} (was {v})" for name, v in card["versions"].items() if here["versions"].get(name) != v]
     said = [f"changed since the checkpoint: {', '.join(settings)}"] if settings else []
+    said += [f"the vectors in {name} were made by {was}, now by {now}; if that is not the same, start anew"
+             for name, was, now in _bases(card, here) if not _surely(was, now)]
     return said + ([f"other versions than the checkpoint's: {', '.join(versions)}; numbers may differ in their last digits"] if versions else [])
