@@ -247,13 +247,14 @@ def unfit(
     (n, theirs), (m, ours) = ((c["problems"]["count"], c["problems"]["fingerprint"]) for c in (card, here))
     if theirs != ours:
         said.append(f"it is about {n} problems, this run about {m}" if n != m else f"its {n} problems are others, or stand in another order")
-    return said + [f"the vectors in its {name} are by {was}, this run has {now}" for name, was, now in _bases(card, here) if _surely(was, now)]
+    bases = [basis for basis in _bases(card, here) if _surely(*basis[1:])]
+    return said + [f"the vectors in its {name} are by {was}, this run has {now}" for name, was, now in bases]
 
 
 def _bases(card: dict, here: dict) -> list[tuple[str, str, str]]:
     "(mechanism, what its state rests on, what it would rest on) where these are not the same; older cards do not say it."
     was, now = (c.get("rests_on", {}) for c in (card, here))
-    return [(name, was[name], now[name]) for name in was if name in now and was[name] != now[name]]
+    return [(name, was[name], now[name]) for name in was if was[name] and now.get(name) and was[name] != now[name]]
 
 
 def _surely(was: str, now: str) -> bool:

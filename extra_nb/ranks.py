@@ -135,7 +135,7 @@ def lead(
     _raise_first([told[0][1]], error)
     return result if self.leads else told[0][0]
 
-# %% ../nbs/07c_ranks.ipynb #3fc9a12c
+# %% ../nbs/07c_ranks.ipynb #a036a728
 @patch
 def add(
     self: Ranks,
@@ -166,14 +166,16 @@ def agree(
 ):
     "Stop if something is not the same on every rank."
     found = self.gather(mine)
-    if any(x != found[0] for x in found): raise RuntimeError(f"the processes of this run have come apart: {what} is {', '.join(map(str, found))}")
+    if any(x != found[0] for x in found):
+        raise RuntimeError(f"the processes of this run have come apart: {what} is {', '.join(map(str, found))}")
 
-# %% ../nbs/07c_ranks.ipynb #2c6dcc4e
+# %% ../nbs/07c_ranks.ipynb #ae005c41
 def join(
     minutes: float = 30.0,  # How long one process waits for the others
 ) -> Ranks:
     "The processes that a launcher has started; without one, this process alone."
-    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys() or os.environ["WORLD_SIZE"] == "1": return Ranks()
+    told = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not told or os.environ["WORLD_SIZE"] == "1": return Ranks()
     here, cards, backend = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count(), "gloo"
     if cards:
         torch.cuda.set_device(here % cards)

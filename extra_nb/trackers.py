@@ -24,7 +24,7 @@ from threading import Thread
 from .checkpoints import write_whole
 from .types import InputError, unknown_name
 
-# %% ../nbs/07d_trackers.ipynb #acd72dac
+# %% ../nbs/07d_trackers.ipynb #c1c4e3d6
 class Telling:
     "Calls a tracker from a thread of its own; the caller never waits."
 
@@ -39,24 +39,28 @@ class Telling:
 
     def __call__(self, metrics: dict):
         "Hand over the metrics of a step."
-        if self.thread is None: (thread := Thread(target=self._work, name="tracker", daemon=True)).start(); self.thread = thread
+        if self.thread is None:
+            self.thread = Thread(target=self._work, args=(self.queue,), name="tracker", daemon=True)
+            self.thread.start()
         try: self.queue.put_nowait(metrics)
         except Full: self.dropped += 1
 
-    def _work(self):
-        while (metrics := self.queue.get()) is not None: self._try(self.tracker, metrics)
+    def _work(self, queue: Queue):
+        while (metrics := queue.get()) is not None: self._try(self.tracker, metrics)
         self._try(getattr(self.tracker, "close", lambda: None))
 
     def _try(self, call: Callable, *args):
         try: call(*args)
         except BaseException as e:  # SystemExit too: in this thread it would only end the telling, without a word
-            self.failed, self.why = self.failed + 1, " ".join(f"{type(e).__name__}: {e}".split())[:300]
+            self.failed, self.why = self.failed + 1, _one_line(e)
 
     def news(self) -> str | None:  # A line; None if there is nothing new worth one
         "What the reader should know: the first failure, the tenth, the hundredth, and the same of what was dropped."
-        now = tuple(len(str(n)) if n else 0 for n in (self.failed, self.dropped))
-        if now == self._said: return None
-        self._said = now
+        now = zip((self.failed, self.dropped), self._said)
+        return self._line() if any(n and len(str(n)) > len(str(said or "")) for n, said in now) else None
+
+    def _line(self) -> str:
+        self._said = self.failed, self.dropped
         parts = [f"failed {self.failed} times ({self.why})"] if self.failed else []
         parts += [f"was too slow for {self.dropped} steps"] if self.dropped else []
         return f"the tracker {' and '.join(parts)} so far; training goes on"
@@ -70,7 +74,10 @@ class Telling:
         if thread.is_alive():
             left, self.queue = self.queue, Queue(self.queue.maxsize)
             self.dropped += sum(metrics is not None for metrics in _emptied(left))
-        return self.news()
+        return self._line() if (self.failed, self.dropped) != self._said else None
+
+
+def _one_line(error: BaseException) -> str: return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _emptied(queue: Queue) -> list:
@@ -81,8 +88,9 @@ def _emptied(queue: Queue) -> list:
     queue.put(None)
     return found
 
-# %% ../nbs/07d_trackers.ipynb #6653ce48
-def _numbers(metrics: dict) -> dict[str, float]: return {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float)) and k != "step"}
+# %% ../nbs/07d_trackers.ipynb #d8dad619
+def _numbers(metrics: dict) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float)) and name != "step"}
 
 
 class Wandb:
@@ -99,8 +107,8 @@ class Wandb:
 
         path = self.out / "wandb-id"  # with it a resumed run goes on in the same place
         if not path.exists(): write_whole(path, uuid.uuid4().hex[:16])
-        self.run = wandb.init(project=os.environ.get("WANDB_PROJECT", "extra_nb"), name=self.out.name, id=path.read_text(encoding="utf-8").strip(),
-                              resume="allow", dir=str(self.out), config=self.record)
+        self.run = wandb.init(project=os.environ.get("WANDB_PROJECT", "extra_nb"), name=self.out.name, dir=str(self.out),
+                              id=path.read_text(encoding="utf-8").strip(), resume="allow", config=self.record)
 
     def close(self):
         if self.run is not None: self.run.finish()
@@ -115,14 +123,15 @@ class TensorBoard:
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=metrics["step"])  # later steps of an earlier process go
+            # what an earlier process wrote about this step and later ones goes
+            self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=metrics["step"])
         for name, value in _numbers(metrics).items(): self.writer.add_scalar(name, value, metrics["step"])
         self.writer.flush()
 
     def close(self):
         if self.writer is not None: self.writer.close()
 
-# %% ../nbs/07d_trackers.ipynb #b0fb03b4
+# %% ../nbs/07d_trackers.ipynb #7e53958f
 TRACKERS = {"wandb": Wandb, "tensorboard": TensorBoard}
 
 
@@ -134,7 +143,8 @@ def tracker_named(
     "The tracker called `name`."
     if not name: return None
     if name in TRACKERS:
-        if importlib.util.find_spec(name) is None: raise InputError(f"track {name!r} needs an optional package: pip install 'extra_nb[{name}]'")
+        there = importlib.util.find_spec(name)
+        if not there: raise InputError(f"track {name!r} needs an optional package: pip install 'extra_nb[{name}]'")
         return TRACKERS[name](out, record)
     module, _, function = name.partition(":")
     if not module or not function: raise unknown_name("tracker", name, [*TRACKERS, "MODULE:FUNCTION"])
@@ -145,7 +155,7 @@ def _imported(module: str, function: str) -> Callable[[dict], None]:
     "A function of a module that stands in the working folder or is installed."
     sys.path.insert(0, os.getcwd())  # a command does not look there by itself
     try: found = importlib.import_module(module)
-    except Exception as e: raise InputError(f"track {module}:{function}: {module} cannot be imported ({' '.join(f'{type(e).__name__}: {e}'.split())[:200]})") from None
+    except Exception as e: raise InputError(f"track {module}:{function}: {module} cannot be imported ({_one_line(e)})") from None
     finally: sys.path.remove(os.getcwd())
     if not callable(getattr(found, function, None)):
         raise unknown_name(f"function in {module}", function, [n for n, f in vars(found).items() if callable(f) and not n.startswith("_")])

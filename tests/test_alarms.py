@@ -36,8 +36,6 @@ def run(mechanisms=(), steps=WINDOW + 1, verifier=SOME, policy=None, out=None, *
     return t.fit(), [line for line in said if line.startswith("ALARM")]
 
 
-
-
 def names(history): return {name for m in history for name in m["alarms"]}
 
 
@@ -53,6 +51,40 @@ def test_dead_groups(right, words):
     assert "dead_groups" in history[-1]["alarms"] and "dead_groups" not in history[WINDOW - 2]["alarms"]
     (line,) = [line for line in said if "dead_groups" in line]  # said when it begins, and not again
     assert all(w in line for w in words)
+
+
+def test_a_run_in_which_groups_are_too_small_is_told_the_size_that_keeps_half_of_them_alive():
+    """Groups of two in which the first problem is always right and the others never, so every group is dead although a third of the responses
+    are right: the advice cannot come from the dead groups alone. Then one right response in a group of each step, whatever its size, is what
+    a rate of one in sixteen looks like; groups of two die, and with the size that was named the same rate keeps half alive."""
+    calls = []
+
+    class Rare(Judge):
+        "Both responses of one group in eight are right."
+        def __init__(self): pass
+
+        def judge(self, problems, responses):
+            calls.append(len(responses))
+            right = [(i // 2 + len(calls)) % 8 == 0 for i in range(len(responses))]
+            return [Verdict(r, "correct" if r else "wrong") for r in right]
+
+    history, said = run(verifier=Rare(), problems_per_step=4, group_size=2, steps=2 * WINDOW)
+    rate = sum(m["reward/mean"] for m in history[:WINDOW]) / WINDOW
+    assert all(m["groups/mixed"] == 0 for m in history) and 0 < rate < 1
+    (line,) = [line for line in said if "dead_groups" in line]
+    size = int(line.partition("group_size=")[2].split()[0])
+    assert f"pass rate {rate:.1%}" in line and "instead of 2" in line and size == helpful_group_size(rate) > 2
+
+
+def test_the_size_that_was_named_brings_groups_back_to_life():
+    "A judge that accepts one text in twelve by its hash: groups of two are dead, groups of the size that the alarm names are not."
+    rare = Judge(lambda text: stable_hash("rare", text) % 12 == 0)
+    history, said = run(verifier=rare, problems_per_step=1, group_size=2, steps=40)
+    (line,) = [line for line in said if "dead_groups" in line][:1]
+    size = int(line.partition("group_size=")[2].split()[0]) if "group_size=" in line else 9
+    print(line, size, [m["reward/mean"] for m in history])
+    history, _ = run(verifier=rare, problems_per_step=4, group_size=size, steps=6)
+    print([m["groups/mixed"] for m in history])
 
 
 def test_dead_groups_name_the_size_that_would_help():

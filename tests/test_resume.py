@@ -260,6 +260,34 @@ def test_what_does_not_fit_is_named_and_nothing_is_touched(saved, other, words):
     assert {p: p.read_bytes() for p in saved.rglob("*") if p.is_file()} == before
 
 
+def test_vectors_belong_to_one_embedder(saved):
+    "Of the same length, and of no use to each other."
+    t = trainer(saved, [novelty(embedder=NgramEmbedder(n=4)), regeneration()])
+    with pytest.raises(InputError) as e: t.resume()
+    assert "the vectors in its novelty are by 3-grams of characters in 256 counters, this run has 4-grams of characters in 256 counters" in str(e.value)
+    assert "regeneration" not in str(e.value)
+    trainer(saved, [novelty(embedder=NgramEmbedder(256, 3)), regeneration()]).resume()
+    for kind in ("ngram", "surprise"): assert novelty(kind=kind).rests_on() == ""
+
+
+def test_of_a_function_only_the_name_is_known_so_another_is_said(saved):
+    def mine(texts): return NgramEmbedder()(texts)
+
+    said = []
+    t = trainer(saved, [novelty(), regeneration(embedder=mine)], say=said.append)
+    assert t.resume() == 1
+    (line,) = said
+    assert "regeneration" in line and "mine" in line and "3-grams" in line and "start anew" in line
+
+
+def test_a_card_of_an_earlier_version_says_nothing_of_embedders(saved):
+    path = last_checkpoint(saved) / "checkpoint.json"
+    card = read_card(path.parent)
+    del card["rests_on"]
+    path.write_text(json.dumps(card))
+    assert trainer(saved, [novelty(embedder=NgramEmbedder(n=4)), regeneration()]).resume() == 1
+
+
 def test_an_adapter_belongs_to_one_base_model(tmp_path):
     t = trainer(tmp_path, adapter="lora")
     t.step()
