@@ -32,9 +32,9 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .alarms import alarms
+from .alarms import alarms, recent
 from .backends import SAMPLERS, sampler_named
-from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, pack, put_in_place
+from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, outdated, pack, put_in_place
 from .checkpoints import read_card, read_state, settle, tidy, unfit, write_checkpoint, write_state, write_whole
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy
@@ -78,7 +78,7 @@ class TrainConfig:
     mask_truncated: bool = False  # Leave responses cut at the limit out of the loss
     on_bad_step: str = "stop"  # Where a loss or gradient is not finite: "stop" the run, or "skip" that update and count it
     checkpoint_every: int = 10  # Steps between checkpoints; 0: only at the end
-    keep_checkpoints: int = 2  # How many to keep
+    keep_checkpoints: int = 2  # How many of the last to keep; the one with the best mean reward stays besides
     max_minutes: float = 0.0  # End training before a step would exceed this wall time in minutes; 0: no limit
     max_rows: int = 256  # Responses decoded at a time; bounds memory, does not change results
     sampler: str = "native"  # What draws the responses: "native", "generate" or "paged" (transformers), or "vllm"
@@ -727,7 +727,8 @@ def _rescue(self: Trainer) -> str:
 
 @patch
 def close(self: Trainer):
-    "End the verifier's workers, if the trainer started them, and let the tracker come to an end."
+    "End the verifier's workers, if the trainer started them, and those of mechanisms; let the tracker come to an end."
+    for m in self.mechanisms: m.close()
     if self._own_verifier and self._verifier is not None: self._verifier.close(); self._verifier = None
     if self.tracker and (trouble := self.tracker.finish()): self.say(trouble)
 
@@ -887,10 +888,17 @@ def _save(self: Trainer) -> Path:
         self.policy.save(folder / "model")
         write_state(folder, self._state())
 
-    final = write_checkpoint(self.out, self.step_count, fill, self._card())
+    final = write_checkpoint(self.out, self.step_count, fill, {**self._card(), "score": self._score()})
     self._saved_at = self.step_count
-    for old in checkpoints(self.out)[: -self.config.keep_checkpoints]: discard(old)
+    for old in outdated(self.out, self.config.keep_checkpoints): discard(old)
     return final
+
+
+@patch
+def _score(self: Trainer) -> float | None:
+    "What the best checkpoint is chosen by: the mean reward of the last steps; None before there are enough of them."
+    score = recent(self.history, "reward/mean")
+    return score if math.isfinite(score) else None
 
 
 @patch

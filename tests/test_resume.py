@@ -1,5 +1,6 @@
 "Exact resume and reload safety: what is equal bit for bit, what is refused, and what is merely said."
 import json
+import os
 import random
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, pack, read_card, read_state, tidy, write_checkpoint, write_state
+from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, outdated, pack, read_card, read_state, tidy, write_checkpoint, write_state
 from extra_nb.embedders import NgramEmbedder
 from extra_nb.grpo import Mechanism
 from extra_nb.novelty import NoveltyBonus
@@ -100,6 +101,30 @@ def test_k_steps_and_k_more_are_2k_steps(tmp_path, name, adapter):
 def test_whatever_the_update_is_like(tmp_path, settings):
     whole, resumed = straight_and_resumed(tmp_path, MECHANISMS["both"], "lora" if "epochs" in settings else "none", **settings)
     assert_equal(everything(whole), everything(resumed))
+
+
+@pytest.mark.skipif(not os.environ.get("EXTRA_NB_SLOW"), reason="a real model, half a minute: EXTRA_NB_SLOW=1 runs it")
+def test_a_real_model_too(tmp_path):
+    "SmolLM2-135M, the quickstart's model, in bf16 arithmetic where that is faster: the same promise."
+    problems = arithmetic(4, levels=(2, 2), seed=3)
+    mechanisms = lambda: [novelty(min_history=2), regeneration(start_step=0, per_step=1)]  # noqa: E731
+    settings = {"steps": 2, "problems_per_step": 2, "group_size": 2, "max_new_tokens": 16, "lr": 1e-5}
+    compute = load_policy("smollm2-135m").compute_dtype  # found by timing, so once for all
+
+    def real(out): return trainer(tmp_path / out, mechanisms(), policy=load_policy("smollm2-135m", compute=compute), problems=problems, **settings)
+
+    whole = real("whole")
+    whole.fit()
+    wanted = everything(whole)
+    del whole
+    first = real("parts")
+    first.step(), first.save_checkpoint()
+    del first
+    second = real("parts")
+    assert second.resume() == 1
+    second.fit()
+    assert_equal(wanted, everything(second))
+    assert any(m["optim/grad_norm"] > 0 for m in second.history)
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 3])
@@ -409,3 +434,58 @@ def test_checkpoints_are_ordered_by_number(tmp_path):
 def test_lines_are_appended_whole(tmp_path):
     for text in ("a", "é" * 3, ""): append_line(tmp_path / "log", text)
     assert (tmp_path / "log").read_text(encoding="utf-8") == "a\nééé\n\n"
+
+
+# ---- which checkpoints stay
+
+def marked(run, scores):
+    for step, score in scores.items(): write_checkpoint(run, step, lambda f: write_state(f, {"step": step}), {"score": score})
+
+
+@pytest.mark.parametrize("scores, keep, gone", [
+    ({1: 0.1, 2: 0.9, 3: 0.2, 4: 0.3}, 1, [1, 3]), ({1: 0.1, 2: 0.9, 3: 0.2, 4: 0.3}, 2, [1]), ({1: 0.1, 2: 0.2, 3: 0.9}, 1, [1, 2]),
+    ({0: None, 1: None, 2: None}, 2, [0]), ({1: 0.5, 2: 0.5, 3: 0.5, 4: 0.1}, 1, [2, 3]), ({1: 0.3}, 1, []),
+])
+def test_the_last_and_the_best_checkpoint_stay(tmp_path, scores, keep, gone):
+    marked(tmp_path, scores)
+    assert outdated(tmp_path, keep) == [tmp_path / "checkpoints" / f"step-{n:06d}" for n in gone]
+
+
+def test_a_run_that_gets_worse_keeps_its_best_days_over_a_resume(tmp_path):
+    class Fading:
+        def judge(self, problems, responses):
+            right = [stable_hash(r) % 8 < max(0, 12 - t.step_count) // 2 for r in responses]
+            return [Verdict(r, "correct" if r else "wrong") for r in right]
+
+    t = trainer(tmp_path, verifier=Fading(), steps=9, checkpoint_every=1, keep_checkpoints=1, max_new_tokens=4)
+    t.fit()
+    kept = [p.name for p in checkpoints(tmp_path)]
+    best = max(checkpoints(tmp_path), key=lambda p: read_card(p)["score"])
+    assert len(kept) == 2 and kept[-1] == "step-000009" and best.name == kept[0]
+    scores = [sum(m["reward/mean"] for m in t.history[n - 5 : n]) / 5 for n in range(5, 10)]
+    assert best.name == f"step-{5 + scores.index(max(scores)):06d}"
+    t = trainer(tmp_path, verifier=Fading(), steps=11, checkpoint_every=1, keep_checkpoints=1, max_new_tokens=4)
+    t.resume(), t.fit()
+    assert [p.name for p in checkpoints(tmp_path)] == [best.name, "step-000011"]
+
+
+def test_tidying_touches_nothing_that_is_not_ours(tmp_path):
+    "Somebody may give the folder they work in as the run directory."
+    foreign = [".env.old", ".notes.part", ".gone", ".step-x.old", ".config.yaml.part"]
+    ours = [".config.json.part", ".step-000003.part", ".step-000002.gone", ".reference.part", ".step-000001.jsonl.part"]
+    for name in foreign + ours: (tmp_path / name).write_text("x")
+    (tmp_path / ".step-000004.old").mkdir()
+    tidy(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*foreign, "step-000004"])
+
+
+@pytest.mark.parametrize("hurt, words", [
+    (lambda f: (f / "checkpoint.json").write_text(json.dumps({**read_card(f), "files": None})), "does not list its files"),
+    (lambda f: (f / "checkpoint.json").write_text(json.dumps({k: v for k, v in read_card(f).items() if k != "problems"})), "does not say problems"),
+    (lambda f: (f / "state.json").write_text("x" * (f / "state.json").stat().st_size), "cannot be read"),
+    (lambda f: (f / "state.safetensors").write_bytes(bytes((f / "state.safetensors").stat().st_size)), "cannot be read"),
+])
+def test_a_card_or_a_state_that_makes_no_sense_is_one_line(saved, hurt, words):
+    hurt(last_checkpoint(saved))
+    with pytest.raises(InputError, match=words) as e: trainer(saved, MECHANISMS["both"]()).resume()
+    assert "\n" not in str(e.value)
