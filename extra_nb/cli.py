@@ -32,7 +32,7 @@ from .checkpoints import last_checkpoint, tidy, write_whole
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
 from .novelty import KINDS, SCALES, NoveltyBonus
-from .policy import ADAPTERS, DTYPES, Policy, load_policy
+from .policy import ADAPTERS, DTYPES, Policy, keep_freed_memory, load_policy
 from .prefix import CUT_AT
 from .regeneration import HARD, SELECT, PrefixRegeneration
 from .report import compare_runs, markdown_table, write_report
@@ -645,7 +645,9 @@ RUN_FIELDS = {f.name for f in fields(RunConfig)}
 def _command(name: str, job, argv) -> int:
     "Run a command and turn its errors into exit statuses."
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its warning about forks says nothing to a user
-    if argv is None: _spare_the_collector()
+    if argv is None:
+        _spare_the_collector()
+        keep_freed_memory()
     try: job(argv)
     except InputError as e:
         print(f"{name}: {e}", file=sys.stderr)
