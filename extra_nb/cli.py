@@ -33,7 +33,7 @@ from .checkpoints import last_checkpoint, tidy, write_whole
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
 from .novelty import KINDS, SCALES, NoveltyBonus
-from .policy import ADAPTERS, DTYPES, Policy, faster_dtype, load_policy
+from .policy import ADAPTERS, DTYPES, Policy, faster_dtype, keep_freed_memory, load_policy
 from .prefix import CUT_AT
 from .ranks import Ranks, join, leave
 from .regeneration import HARD, SELECT, PrefixRegeneration
@@ -676,7 +676,9 @@ RUN_FIELDS = {f.name for f in fields(RunConfig)}
 def _command(name: str, job, argv) -> int:
     "Run a command and turn its errors into exit statuses."
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its warning about forks says nothing to a user
-    if argv is None: _spare_the_collector()
+    if argv is None:
+        _spare_the_collector()
+        keep_freed_memory()
     try: job(argv)
     except InputError as e: return _complain(name, str(e), 2)
     except RunStopped as e: return _complain(name, str(e), 1)

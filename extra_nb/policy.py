@@ -7,9 +7,11 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['ALPHABET', 'DTYPES', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
-           'context_length', 'tiny_policy', 'faster_dtype', 'load_policy', 'smollm2_folder', 'load_smollm2']
+           'context_length', 'tiny_policy', 'faster_dtype', 'keep_freed_memory', 'load_policy', 'smollm2_folder',
+           'load_smollm2']
 
 # %% ../nbs/02a_policy.ipynb #f020b167
+import ctypes
 import importlib.util
 import io
 import os
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from copy import deepcopy
 from pathlib import Path
 
@@ -364,6 +366,14 @@ def faster_dtype(
         return best
 
     return "bf16" if seconds(torch.bfloat16) * 1.5 < seconds(torch.float32) else "fp32"
+
+# %% ../nbs/02a_policy.ipynb #keepcd01
+def keep_freed_memory() -> bool:  # Was there a C library that could be asked?
+    "Ask the C library to keep the memory of freed tensors for the next ones, instead of giving it back to the system (mallopt(3))."
+    with suppress(AttributeError, OSError, TypeError):  # no glibc here
+        mallopt = ctypes.CDLL(None).mallopt
+        return all([mallopt(-4, 0), mallopt(-1, -1), mallopt(-2, 1 << 26)])  # no maps of its own, no trimming, 64 MiB more at a time
+    return False
 
 # %% ../nbs/02a_policy.ipynb #9b7fcc01
 def _pretrained(

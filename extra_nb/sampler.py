@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .attention import rows_attend
 from .decoder import PlainDecoder, decoder, left_pad, prefill, shared_head
 from .policy import Policy
 from .types import InputError, Request, Rollout, generator
@@ -348,7 +349,7 @@ def score(
     chunk: int = 1024,  # Tokens whose logits are held at a time
 ) -> tuple[Tensor, Tensor]:  # (n,) log-probabilities with gradient and (n,) entropies, in nats; all responses laid end to end
     "Log-probability and entropy of every response token under the present weights."
-    hidden, lengths = (_response_hidden_shared if share_contexts else _response_hidden_plain)(policy, rollouts)
+    with rows_attend(policy): hidden, lengths = (_response_hidden_shared if share_contexts else _response_hidden_plain)(policy, rollouts)
     hidden = hidden[torch.arange(hidden.shape[1], device=hidden.device)[None] < lengths[:, None]]  # (n, D): no padding from here on
     tokens = torch.cat([r.tokens for r in rollouts]).to(hidden.device)
 

@@ -48,7 +48,7 @@ from .decoder import left_pad
 from .embedders import load_embedder
 from .figures import BLUE, GREY, ORANGE, new_figure, png_bytes
 from .novelty import NoveltyBonus
-from .policy import Policy, load_policy, tiny_policy, tiny_tokenizer
+from .policy import Policy, keep_freed_memory, load_policy, tiny_policy, tiny_tokenizer
 from .regeneration import PrefixRegeneration
 from .sampler import context_of, sample, score
 from .train import Trainer
@@ -797,7 +797,9 @@ def in_child(
     raise InputError(f"the measurement of {job} {arguments} ended with status {done.returncode}: {reason[:200]}")
 
 
-def _child(job: str, arguments: str): print(f"\n{JOBS[job](**json.loads(arguments))}")
+def _child(job: str, arguments: str):
+    keep_freed_memory()  # as the commands do
+    print(f"\n{JOBS[job](**json.loads(arguments))}")
 
 # %% ../nbs/10b_speed.ipynb #d5a6ef9a
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -35,7 +36,9 @@ from extra_nb.train import Trainer, warm_start
 
 
 def resident() -> int:
-    "Memory of this process, in KiB."
+    "Memory of this process in KiB, once what is free has been given back: else the allocator's habits would be measured."
+    gc.collect()
+    with suppress(OSError, AttributeError): ctypes.CDLL("libc.so.6").malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
@@ -93,7 +96,7 @@ def one_slice(out: Path, steps: int, until: int) -> dict:
     while t.step_count < until:
         t.step()
         if t.step_count % 20 == 0 or t.step_count == until: t.save_checkpoint()
-        if t.step_count % 5 == 0: gc.collect(), memory.append((t.step_count, resident()))
+        if t.step_count % 5 == 0: memory.append((t.step_count, resident()))
         if t.step_count in (third, until): grown.append(known(t)), logs.append((out / "metrics.jsonl").stat().st_size + size(out / "rollouts"))
     t.close()
     slope = statistics.linear_regression(*zip(*[(s, m) for s, m in memory if s > third])).slope
