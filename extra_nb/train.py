@@ -36,6 +36,7 @@ from .alarms import alarms, recent
 from .backends import SAMPLERS, sampler_named
 from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, outdated, pack, put_in_place
 from .checkpoints import read_card, read_state, settle, tidy, unfit, write_checkpoint, write_state, write_whole
+from .decoder import twin_of
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy
 from .ranks import Ranks, shares
@@ -854,7 +855,7 @@ def _state(self: Trainer) -> dict:
     "All state but the weights."
     moments = {str(i): dict(s) for i, s in self.optimiser.state_dict()["state"].items()}
     return {"step": self.step_count, "tokens_generated": self.tokens_generated, "stream": self.stream.state_dict(),
-            "optimiser": moments, "mechanisms": {m.name: m.state_dict() for m in self.mechanisms}}
+            "optimiser": moments, "mechanisms": {m.name: m.state_dict() for m in self.mechanisms}, "decoding": self.policy.decoding}
 
 
 @patch
@@ -936,11 +937,20 @@ def _load(self: Trainer, folder: Path, state: dict, reference: Path):
     if self.config.kl_coef:
         self.policy.load_reference(reference)
         self._reference_at = reference
+    self._decode_as_before(state.get("decoding"))
     self.policy.load(folder / "model")
     whole = self.optimiser.state_dict()
     self.optimiser.load_state_dict({**whole, "state": {int(i): s for i, s in state["optimiser"].items()}})
     self.stream.load_state_dict(state["stream"])
     self.step_count, self.tokens_generated, self._changed = state["step"], state["tokens_generated"], False
+
+
+@patch
+def _decode_as_before(self: Trainer, how: str | None):
+    "Whether decoding is fast is decided once, with the weights of the beginning; with others the decision, and every last digit, may differ."
+    if how == "fast": twin_of(self.policy)  # while the weights are still those of the beginning
+    if how == "plain": self.policy.twin, self.policy.decoding = None, how
+    if how and self.policy.decoding != how: self.say(f"responses were decoded the {how} way before, now the {self.policy.decoding} way")
 
 
 @patch

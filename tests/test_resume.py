@@ -30,6 +30,11 @@ class Judge:
         return [Verdict(r, "correct" if r else "wrong") for r in right]
 
 
+class EverySecond:
+    "One of two responses is right, so that there is something to learn from every group."
+    def judge(self, problems, responses): return [Verdict(i % 2 == 0, "wrong" if i % 2 else "correct") for i in range(len(responses))]
+
+
 def novelty(**kwargs): return NoveltyBonus(**{"embedder": NgramEmbedder(), "min_history": 4, **kwargs})
 
 
@@ -108,7 +113,7 @@ def test_whatever_the_update_is_like(tmp_path, settings):
 def test_a_real_model_too(tmp_path):
     "SmolLM2-135M, the quickstart's model, in the arithmetic that is faster here: one step and one more are two."
     policy, problems = load_policy("smollm2-135m"), arithmetic(4, levels=(2, 2), seed=3)
-    settings = {"steps": 2, "problems_per_step": 2, "group_size": 2, "max_new_tokens": 16, "lr": 1e-5}
+    settings = {"steps": 2, "problems_per_step": 2, "group_size": 2, "max_new_tokens": 16, "lr": 1e-5, "verifier": EverySecond()}
 
     def real(out):
         mechanisms = [novelty(min_history=2), regeneration(start_step=0, per_step=1)]
