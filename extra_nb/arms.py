@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'ARMS', 'BINS', 'CURVES', 'EqualBonus',
-           'OraclePrefix', 'SuccessPrefix', 'mixed_chance', 'Focus', 'NoveltyShare', 'AnyReplay', 'HiddenEmbedder',
-           'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of', 'measured', 'train_arm',
-           'specification', 'result_path', 'read_result', 'run_once']
+__all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'REPLAY', 'ARMS', 'BINS', 'CURVES',
+           'EqualBonus', 'OraclePrefix', 'SuccessPrefix', 'mixed_chance', 'Focus', 'NoveltyShare', 'AnyReplay',
+           'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of', 'measured',
+           'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
 # %% ../nbs/12a_arms.ipynb #25d08698
 import json
@@ -324,7 +324,8 @@ class Observer(Mechanism):
 
 # %% ../nbs/12a_arms.ipynb #79559e07
 KINDS_OF_MECHANISM = {"novelty": NoveltyBonus, "equal_bonus": EqualBonus, "regeneration": PrefixRegeneration, "oracle_prefix": OraclePrefix,
-                      "success_prefix": SuccessPrefix, "focus": Focus, "novelty_share": NoveltyShare, "replay": SuccessReplay, "any_replay": AnyReplay}
+                      "success_prefix": SuccessPrefix, "focus": Focus, "novelty_share": NoveltyShare, "replay": SuccessReplay,
+                      "any_replay": AnyReplay}
 LAB_SETTINGS = {"problems_per_step": 32, "group_size": 8, "max_new_tokens": MAX_NEW_TOKENS, "lr": 2e-4, "weight_decay": 0.0, "steps": 10**6}
 
 
@@ -354,6 +355,7 @@ class Arm:
 # %% ../nbs/12a_arms.ipynb #ccbb416b
 NOVELTY = {"gamma": 1.0, "embedder": "lines"}
 REGENERATION = {"embedder": "lines", "min_gap": 2, "per_step": 8, "start_step": 5, "queue_size": 32}
+REPLAY = {"per_step": 256}
 
 ARMS = {arm.name: arm for arm in (
     Arm("grpo"),
@@ -368,6 +370,10 @@ ARMS = {arm.name: arm for arm in (
     Arm("success_prefix", (("success_prefix", REGENERATION),)),
     Arm("success_far", (("success_prefix", {**REGENERATION, "aim": "farthest"}),)),
     Arm("extra", (("novelty", NOVELTY), ("regeneration", REGENERATION))),
+    Arm("replay", (("replay", REPLAY),)),
+    Arm("any_replay", (("any_replay", {**REPLAY, "keep": 8}),)),
+    Arm("focus", (("focus", {"power": 1.0}),)),
+    Arm("share", (("novelty_share", {"embedder": "lines"}),)),
     *(Arm(f"gamma_{gamma:g}", (("novelty", {**NOVELTY, "gamma": gamma}),)) for gamma in (0.1, 0.3, 3.0)),
     *(Arm(f"scale_{scale}", (("novelty", {**NOVELTY, "gamma": 0.3, "scale": scale}),)) for scale in ("group_max", "running")),
     *(Arm(f"novelty_{name}", (("novelty", {**NOVELTY, "embedder": name, "gamma": 0.3, "scale": "running"}),)) for name in ("ngram", "hidden", "minilm")),

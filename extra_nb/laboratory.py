@@ -230,7 +230,7 @@ def as_text(
     return table.to_string(index=False, na_rep="-", formatters={k: forms.get(k, "{:.1f}").format for k in table.columns if table[k].dtype == float})
 
 # %% ../nbs/12d_laboratory.ipynb #53aa1dee
-QUICK = Plan("quick", "exploratory", (0, 1, 2), ("starved",), (ARMS["grpo"], ARMS["novelty"], ARMS["extra"]), budget=300_000)
+QUICK = Plan("quick", "exploratory", (0, 1, 2), ("starved",), (ARMS["grpo"], ARMS["extra"], ARMS["replay"]), budget=250_000)
 
 
 def _parser() -> _Parser:
