@@ -34,7 +34,7 @@ from .prefix import Prefix, cut_points, pack_prefixes, unpack_prefixes
 from .regeneration import PrefixRegeneration
 from .replay import SuccessReplay
 from .train import TrainConfig, Trainer, versions
-from .types import Group, InputError, Request, unknown_name
+from .types import Group, InputError, Request, generator, unknown_name
 
 # %% ../nbs/12a_arms.ipynb #54e61564
 class EqualBonus(NoveltyBonus):
