@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'CUT', 'BONUS', 'TIMEOUTS', 'KL', 'recent', 'helpful_group_size', 'alarms']
+__all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'MIXED', 'CUT', 'BONUS', 'TIMEOUTS', 'KL', 'recent', 'helpful_group_size',
+           'alarms']
 
 # %% ../nbs/07a_alarms.ipynb #518ba8f6
 import math
@@ -40,16 +41,18 @@ def helpful_group_size(
 
 # %% ../nbs/07a_alarms.ipynb #73feda0d
 def _dead(history: list[dict], group_size: int) -> str:
-    p = recent(history, "reward/mean")
-    said = f"In the last {WINDOW} steps no group had anything to teach: in each, all responses fared alike (pass rate {p:.1%})."
+    p, mixed = recent(history, "reward/mean"), recent(history, "groups/mixed")
+    some = f"only {mixed:.1%} of the groups" if mixed > 0 else "none of the groups"
+    said = f"In the last {WINDOW} steps {some} had both right and wrong responses, and so something to teach (pass rate {p:.1%})."
     size = helpful_group_size(p)
     if p == 0: return f"{said} None was right, so no group size helps: take easier problems, worked examples first, or more new tokens."
     if p == 1: return f"{said} All were right: the problems are solved, take harder ones."
-    if size <= group_size: return f"{said} Problems are either always or never solved here: take some between the two."
+    promised = 1 - dead_group_probability(p, group_size)
+    if size <= group_size or not mixed > promised / 3: return f"{said} Problems are either always or never solved here: take some between the two."
     return f"{said} With group_size={size} instead of {group_size}, half of the groups would be mixed at this rate."
 
 # %% ../nbs/07a_alarms.ipynb #f45d7a15
-ENTROPY_LOW, ENTROPY_HIGH, CUT, BONUS, TIMEOUTS, KL = 0.2, 2.0, 0.2, 0.5, 0.02, 0.5
+ENTROPY_LOW, ENTROPY_HIGH, MIXED, CUT, BONUS, TIMEOUTS, KL = 0.2, 2.0, 0.1, 0.2, 0.5, 0.02, 0.5
 
 
 def alarms(
@@ -61,7 +64,7 @@ def alarms(
     cut, bonus, late, kl = (recent(history, n) for n in ("response/truncated_frac", "novelty/bonus_ratio", "verdict/timeout", "loss/kl"))
     old = len(history) >= 2 * WINDOW
     entropy = f"The entropy went from {first:.3f} to {now:.3f} nats per token:"
-    dead = recent(history, "advantage/abs_mean") == 0
+    dead = recent(history, "advantage/abs_mean") == 0 or recent(history, "groups/mixed") < MIXED
     found = {
         "entropy_collapse": (old and now < ENTROPY_LOW * first, f"{entropy} the responses of a group are becoming one and the same. "
                              "A smaller lr, a larger clip_high or a KL penalty (kl_coef) keeps more of it."),

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['CARD', 'FORMAT', 'write_whole', 'append_line', 'settle', 'pack', 'unpack', 'write_state', 'read_state', 'read_card',
-           'damage', 'write_checkpoint', 'put_in_place', 'checkpoints', 'last_checkpoint', 'discard', 'tidy',
-           'fingerprint', 'unfit', 'changes']
+__all__ = ['CARD', 'FORMAT', 'OURS', 'write_whole', 'append_line', 'settle', 'pack', 'unpack', 'write_state', 'read_state',
+           'read_card', 'damage', 'write_checkpoint', 'put_in_place', 'checkpoints', 'last_checkpoint', 'discard',
+           'tidy', 'outdated', 'fingerprint', 'unfit', 'changes']
 
 # %% ../nbs/07b_checkpoints.ipynb #e121b93f
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from .embedders import BY_NAME
 from .types import InputError, stable_hash
 
 # %% ../nbs/07b_checkpoints.ipynb #de8ea8ff
@@ -32,6 +34,7 @@ def write_whole(
     partial = path.with_name(f".{path.name}.part")
     try:
         partial.write_text(text, encoding="utf-8")
+        settle(partial)
         os.replace(partial, path)
     except BaseException:
         with suppress(OSError): partial.unlink()
@@ -56,12 +59,16 @@ def settle(
     *paths: Path,  # Files, and folders with all that is in them
 ):
     "Wait until everything is on the disk."
-    if os.name == "nt": return  # Windows neither needs this for a rename nor opens folders
     for path in paths:
-        for p in [*(path.rglob("*") if path.is_dir() else ()), path]:
-            handle = os.open(p, os.O_RDONLY)
-            try: os.fsync(handle)
-            finally: os.close(handle)
+        for p in [*(path.rglob("*") if path.is_dir() else ()), path]: _settle_one(p)
+
+
+def _settle_one(path: Path):
+    "Wait until a file, or the list of names in a folder, is on the disk."
+    if os.name == "nt": return  # Windows neither needs this for a rename nor opens folders
+    handle = os.open(path, os.O_RDONLY)
+    try: os.fsync(handle)
+    finally: os.close(handle)
 
 # %% ../nbs/07b_checkpoints.ipynb #66007ae1
 def pack(
@@ -111,7 +118,9 @@ def read_state(
     "Read a state back; nothing is executed."
     from safetensors.torch import load_file
 
-    return unpack(json.loads((folder / "state.json").read_text(encoding="utf-8")), load_file(folder / "state.safetensors"))
+    try: return unpack(json.loads((folder / "state.json").read_text(encoding="utf-8")), load_file(folder / "state.safetensors"))
+    except (OSError, ValueError, KeyError, SafetensorError) as e:
+        raise InputError(f"the state in {str(folder)!r} cannot be read ({type(e).__name__}: {e})") from None
 
 # %% ../nbs/07b_checkpoints.ipynb #b8508768
 CARD, FORMAT = "checkpoint.json", 2  # FORMAT changes whenever older checkpoints can no longer be read
@@ -132,7 +141,8 @@ def damage(
     "Whether a checkpoint is whole."
     card = read_card(folder)
     if not card: return f"it has no {CARD} that can be read"
-    for name, size in card.get("files", {}).items():
+    if not isinstance(card.get("files"), dict): return f"its {CARD} does not list its files"
+    for name, size in card["files"].items():
         try: found = (folder / name).stat().st_size
         except OSError: return f"{name} is missing"
         if found != size: return f"{name} holds {found} of {size} bytes"
@@ -172,7 +182,7 @@ def put_in_place(
         shutil.rmtree(aside, ignore_errors=True)
         os.replace(final, aside)
     os.replace(partial, final)
-    settle(final.parent)
+    _settle_one(final.parent)  # the name; what else lies there has been settled long ago
     shutil.rmtree(aside, ignore_errors=True)
 
 # %% ../nbs/07b_checkpoints.ipynb #e209d95b
@@ -207,15 +217,29 @@ def discard(
     shutil.rmtree(aside, ignore_errors=True)
 
 
+OURS = re.compile(r"\.(step-\d+(\.jsonl)?|reference|(config|eval)\.json|metrics\.jsonl|wandb-id)\.(part|old|gone)")
+
+
 def tidy(
     folder: Path,  # Where an interrupted process may have left something
 ):
-    "Clear away what was being written or removed when a process ended."
+    "Clear away what was being written or removed when a process ended, and nothing that is not ours."
     for old in folder.glob(".*.old"):  # moved aside for a successor; it counts if that one never came
-        if not (folder / old.name[1:-4]).exists(): os.replace(old, folder / old.name[1:-4])
-    for left in [p for kind in ("part", "old", "gone") for p in folder.glob(f".*.{kind}")]:
+        if OURS.fullmatch(old.name) and not (folder / old.name[1:-4]).exists(): os.replace(old, folder / old.name[1:-4])
+    for left in [p for p in folder.glob(".*") if OURS.fullmatch(p.name)]:
         if left.is_dir(): shutil.rmtree(left, ignore_errors=True)
         else: left.unlink(missing_ok=True)
+
+# %% ../nbs/07b_checkpoints.ipynb #462e5bd0
+def outdated(
+    run: Path,  # A run directory
+    keep: int,  # So many of the last stay, at least 1
+) -> list[Path]:  # Those that may be removed
+    "Checkpoints that are neither among the last nor the best."
+    found = checkpoints(run)
+    scores = {folder: score for folder in found if isinstance(score := read_card(folder).get("score"), (int, float))}
+    best = max(scores, key=scores.get, default=None)  # of equals the earliest
+    return [folder for folder in found[:-keep] if folder != best]
 
 # %% ../nbs/07b_checkpoints.ipynb #f3d34acd
 def fingerprint(
@@ -236,6 +260,7 @@ def unfit(
     "Why a run cannot go on from a checkpoint."
     if card.get("format") != FORMAT:
         return [f"its format is {card.get('format')} and this version reads {FORMAT}; it was made by extra_nb {card.get('versions', {}).get('extra_nb')}"]
+    if missing := sorted(here.keys() - card.keys() - {"rests_on"}): return [f"its {CARD} does not say {', '.join(missing)}"]
     said, (model, mine) = [], (card["model"], here["model"])
     if model["fingerprint"] != mine["fingerprint"]:
         other = "one with other parameters" if model["name"] == mine["name"] else repr(mine["name"])
@@ -246,7 +271,19 @@ def unfit(
     (n, theirs), (m, ours) = ((c["problems"]["count"], c["problems"]["fingerprint"]) for c in (card, here))
     if theirs != ours:
         said.append(f"it is about {n} problems, this run about {m}" if n != m else f"its {n} problems are others, or stand in another order")
-    return said
+    bases = [basis for basis in _bases(card, here) if _surely(*basis[1:])]
+    return said + [f"the vectors in its {name} are by {was}, this run has {now}" for name, was, now in bases]
+
+
+def _bases(card: dict, here: dict) -> list[tuple[str, str, str]]:
+    "(mechanism, what its state rests on, what it would rest on) where these are not the same; older cards do not say it."
+    was, now = (c.get("rests_on", {}) for c in (card, here))
+    return [(name, was[name], now[name]) for name in was if was[name] and now.get(name) and was[name] != now[name]]
+
+
+def _surely(was: str, now: str) -> bool:
+    "Two names of functions may stand for one and the same."
+    return not (was.startswith(BY_NAME) or now.startswith(BY_NAME))
 
 # %% ../nbs/07b_checkpoints.ipynb #d12a246d
 def changes(
@@ -258,4 +295,6 @@ def changes(
     settings = [f"{name}={now.get(name)!r} (was {was.get(name)!r})" for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
     versions = [f"{name} {here['versions'].get(name)} (was {v})" for name, v in card["versions"].items() if here["versions"].get(name) != v]
     said = [f"changed since the checkpoint: {', '.join(settings)}"] if settings else []
+    said += [f"the vectors in {name} were made by {was}, now by {now}; if that is not the same, start anew"
+             for name, was, now in _bases(card, here) if not _surely(was, now)]
     return said + ([f"other versions than the checkpoint's: {', '.join(versions)}; numbers may differ in their last digits"] if versions else [])

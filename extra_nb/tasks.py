@@ -7,17 +7,23 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['HUB_SETS', 'BENCHMARKS', 'arithmetic', 'worked_solution', 'last_boxed', 'final_answer', 'Loaded', 'from_rows',
-           'load_jsonl', 'HubSet', 'load_problems', 'overlap', 'split_heldout', 'ProblemStream']
+           'load_jsonl', 'HubSet', 'hub_answers', 'hub_or_cache', 'load_problems', 'overlap', 'split_heldout',
+           'ProblemStream']
 
 # %% ../nbs/01_tasks.ipynb #f020b167
 import gzip
 import json
 import random
 import re
+import socket
+import sys
 import zlib
 from collections import Counter, defaultdict
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import torch
 
@@ -280,6 +286,39 @@ def _find_local(name: str, split: str | None, data_dir: str | Path | None) -> Pa
                 if file.replace("-", "_") in (f"{stem}.jsonl", f"{stem}.jsonl.gz"): return path
     return None
 
+# %% ../nbs/01_tasks.ipynb #acfa44c0
+def hub_answers(
+    seconds: float = 5.0,  # For each of two attempts
+) -> bool:
+    "Whether a connection to the hub, or to the proxy before it, can be opened."
+    from huggingface_hub import constants
+
+    url = urlsplit(constants.ENDPOINT)
+    proxies = {} if proxy_bypass(url.hostname or "") else getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy: url = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    for _ in range(2):
+        with suppress(OSError), socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), seconds): return True
+    return False
+
+
+@contextmanager
+def hub_or_cache(
+    name: str,  # What is to be loaded; a folder of that name needs no hub
+):
+    "Inside, a hub that cannot be reached is not asked: only what was fetched before is found."
+    from huggingface_hub import constants
+
+    if Path(name).is_dir() or constants.HF_HUB_OFFLINE or hub_answers():
+        yield
+        return
+    asking = [m for m in (constants, sys.modules.get("datasets.config")) if hasattr(m, "HF_HUB_OFFLINE")]
+    before = [m.HF_HUB_OFFLINE for m in asking]
+    for m in asking: m.HF_HUB_OFFLINE = True
+    try: yield
+    finally:
+        for m, was in zip(asking, before): m.HF_HUB_OFFLINE = was
+
 # %% ../nbs/01_tasks.ipynb #35550014
 def _from_hub(name: str, question: str | None, answer: str | None, split: str | None) -> Loaded:
     "Load a hub set, a known one or any other, with `datasets`."
@@ -289,7 +328,8 @@ def _from_hub(name: str, question: str | None, answer: str | None, split: str | 
     hub = known or HubSet(name, question, answer, "train")
     from datasets import load_dataset
 
-    try: rows = load_dataset(hub.path, hub.subset, split=split or hub.split)
+    try:
+        with hub_or_cache(hub.path): rows = load_dataset(hub.path, hub.subset, split=split or hub.split)
     except Exception as e:  # datasets, the hub client and its HTTP library each raise types of their own; what matters is said below
         said = (str(e).strip() or "no message").splitlines()[0]
         raise InputError(f"cannot load {hub.path} with datasets ({type(e).__name__}: {said}); without the hub, "

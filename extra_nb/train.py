@@ -32,14 +32,16 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .alarms import alarms
+from .alarms import alarms, recent
 from .backends import SAMPLERS, sampler_named
-from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, pack, put_in_place
+from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, outdated, pack, put_in_place
 from .checkpoints import read_card, read_state, settle, tidy, unfit, write_checkpoint, write_state, write_whole
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy
+from .ranks import Ranks, shares
 from .sampler import check_fits, context_of, score
 from .tasks import ProblemStream
+from .trackers import Telling
 from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, stable_hash, unknown_name
 from .verifier import Verifier
 
@@ -76,7 +78,7 @@ class TrainConfig:
     mask_truncated: bool = False  # Leave responses cut at the limit out of the loss
     on_bad_step: str = "stop"  # Where a loss or gradient is not finite: "stop" the run, or "skip" that update and count it
     checkpoint_every: int = 10  # Steps between checkpoints; 0: only at the end
-    keep_checkpoints: int = 2  # How many to keep
+    keep_checkpoints: int = 2  # How many of the last to keep; the one with the best mean reward stays besides
     max_minutes: float = 0.0  # End training before a step would exceed this wall time in minutes; 0: no limit
     max_rows: int = 256  # Responses decoded at a time; bounds memory, does not change results
     sampler: str = "native"  # What draws the responses: "native", "generate" or "paged" (transformers), or "vllm"
@@ -217,21 +219,23 @@ class Trainer:
         verifier=None,  # Anything with `judge(problems, responses)`; None: a `Verifier` of its own
         say=print,  # Called with lines for the reader; None: silent
         record: dict | None = None,  # What config.json should hold besides the settings
-        on_metrics: Callable[[dict], None] | None = None,  # Called with the metrics of each step, for a tracker; its failures are counted
+        on_metrics: Callable[[dict], None] | None = None,  # Called with the metrics of each step, for a tracker, in a thread of its own
+        ranks: Ranks | None = None,  # The processes of the run, from `join`; None: this one alone
         **settings,  # Single settings by name, such as steps=20
     ):
         known = {f.name for f in fields(TrainConfig)}
         for name in settings:
             if name not in known: raise unknown_name("setting", name, known)
-        self.config = replace(config or TrainConfig(), **settings)
+        self.config, self.ranks = replace(config or TrainConfig(), **settings), ranks or Ranks()
+        if not self.ranks.leads: mechanisms, out, say, on_metrics = (), None, None, None  # what is decided, written and said, rank 0 decides
         self.policy, self.mechanisms, self.say = policy, list(mechanisms), say or (lambda line: None)
         self.out = Path(out) if out else None
         self.problems = self._usable(problems)
         self.stream, self.step_count = ProblemStream(self.problems, self.config.seed), 0
-        self._own_verifier, self._verifier, self.interrupted = verifier is None, verifier, False
+        self._own_verifier, self._verifier, self.interrupted, self._asked = verifier is None, verifier, 0, 0  # signals: heeded; received
         self._sample = sampler_named(self.config.sampler)
         self.tokens_generated, self.history, self._reference_at = 0, [], None
-        self.record, self.on_metrics, self.tracker_failures = record or {}, on_metrics, 0
+        self.record, self.tracker = record or {}, Telling(on_metrics) if on_metrics else None
         self._opened, self._saved_at, self._unwritten = False, None, []  # the run directory: in use; last step saved; lines it lacks
         self._changed = False  # weights or memories have moved on from the last step, and the next one is not reached yet
         self._prepare_model()
@@ -263,11 +267,12 @@ def _usable(
 @patch
 def _prepare_model(self: Trainer):
     "Optimiser over what is trainable, in fp32; the reference if a KL needs it; checkpointing of activations if asked."
+    self.parameters = [p for p in self.policy.model.parameters() if p.requires_grad]
+    self.ranks.spread(p.data for p in self.parameters)
     if self.config.kl_coef: self.policy.keep_reference()
     if self.config.gradient_checkpointing:
         self.policy.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         if hasattr(self.policy.model, "enable_input_require_grads"): self.policy.model.enable_input_require_grads()
-    self.parameters = [p for p in self.policy.model.parameters() if p.requires_grad]
     self.optimiser = torch.optim.AdamW(self.parameters, lr=self.config.lr, weight_decay=self.config.weight_decay)
 
 # %% ../nbs/08_train.ipynb #5ac4dd0c
@@ -277,19 +282,24 @@ def step(
 ) -> dict:  # The metrics of the step; it may be one more than `steps`
     "One training step: plan, sample, judge, compare, update."
     clock, now = _Clock(), self.step_count + 1
-    with self._all_or_nothing(), fixed_randomness(self.config.seed, now):
+    with self._all_or_nothing(), fixed_randomness(self.config.seed, now, *self.ranks.tag):
         kept, advantages, judged = self._collect(now, clock)
         with clock("train"): losses = self._update(now, kept, advantages)
         # the two columns of the paper's mechanisms are always there, so that runs with and without them can be laid side by side
         metrics = {"step": now, **self._describe(judged, advantages), **losses, "novelty/mean": 0.0, "regen/groups": 0.0}
         metrics |= {"groups/dropped": len(judged) - len(kept), "tokens/generated": sum(len(r.tokens) for g in judged for r in g.rollouts)}
-        with clock("mechanisms"):
-            for m in self.mechanisms: metrics |= m.step_end(now, judged)
+        with clock("mechanisms"): metrics |= self.ranks.lead(lambda: self._learn(now, judged))
         self.step_count, self.tokens_generated = now, self.tokens_generated + metrics["tokens/generated"]
     metrics |= {"tokens/total": self.tokens_generated, "optim/lr": learning_rate(self.config, now), **clock.read()}
     self._report(metrics)
     if self.out: self._write_step(metrics, judged, kept, advantages)
     return metrics
+
+
+@patch
+def _learn(self: Trainer, step: int, judged: list[Group]) -> dict[str, float]:
+    "Let the mechanisms learn from the step; their metrics."
+    return {name: value for m in self.mechanisms for name, value in m.step_end(step, judged).items()}
 
 # %% ../nbs/08_train.ipynb #816a498c
 @patch
@@ -297,7 +307,7 @@ def step(
 def _all_or_nothing(self: Trainer):
     "Undo a step that is broken off before anything was learned from it."
     if self._changed: raise RunStopped("the last step was broken off in the middle of its update: make a new trainer and resume")
-    if self.out: self._open_run()
+    self.ranks.lead(lambda: self._open_run() if self.out else None)
     dealt = self.stream.state_dict()
     try: yield
     except BaseException:
@@ -353,11 +363,28 @@ def _judge(
     requests: list[Request],
     clock: _Clock,
 ) -> list[Group]:
+    "Sample and judge, each rank its share; all of them get all groups."
+    owner = shares({r.key: 1 for r in requests}, self.ranks.size)
+    mine = [i for i, r in enumerate(requests) if owner[r.key] == self.ranks.rank]
+    found = self.ranks.together(lambda: dict(zip(mine, self._judged(step, [requests[i] for i in mine], clock))))
+    groups = {i: group for share in found for i, group in share.items()}
+    return [groups[i] for i in range(len(requests))]
+
+
+@patch
+def _judged(
+    self: Trainer,
+    step: int,
+    requests: list[Request],
+    clock: _Clock,
+) -> list[Group]:
     "Sample and judge. Each response meets the answer of its own problem, because the request carries it."
+    if not requests: return []
     c = self.config
+    key = (c.seed, step) if c.sampler == "native" else (c.seed, step, *self.ranks.tag)  # others count their random numbers by the call
     with clock("sample"):
         sampled = self._sample(self.policy, requests, c.group_size, max_new_tokens=c.max_new_tokens, temperature=c.temperature,
-                               seed_key=(c.seed, step), max_rows=c.max_rows)
+                               seed_key=key, max_rows=c.max_rows)
     flat = [r for rollouts in sampled for r in rollouts]
     with clock("verify"): verdicts = iter(self.verifier.judge([r.problem for r in flat], [r.text for r in flat]))
     groups = []
@@ -373,18 +400,34 @@ def _compare(
     step: int,
     groups: list[Group],
 ) -> tuple[list[Group], Tensor]:  # The groups with their reward parts, and (N, G) final advantages
+    "What each response is worth; rank 0 decides."
+    parts, final = self.ranks.lead(lambda: self._worth(step, groups))
+    return _with_parts(groups, parts), final
+
+
+@patch
+def _worth(
+    self: Trainer,
+    step: int,
+    groups: list[Group],
+) -> tuple[dict[str, Tensor], Tensor]:  # The (N, G) reward parts by name, and (N, G) final advantages
+    "Parts are added to the reward, rewards compared within their groups, terms added to the advantages."
     c, parts = self.config, {}
     for m in self.mechanisms: parts |= m.reward(step, groups)
     if c.overlong_buffer:
         lengths = torch.tensor([[len(r.tokens) for r in g.rollouts] for g in groups])
         parts["overlong"] = soft_overlong_penalty(lengths, c.max_new_tokens, c.overlong_buffer)
-    groups = [replace(g, reward_parts={name: part[i] for name, part in parts.items()}) for i, g in enumerate(groups)]
+    groups = _with_parts(groups, parts)
     normalised = group_advantage(torch.stack([g.total_rewards for g in groups]), c.advantage_eps, c.advantage_scale)
     final = normalised
     for m in self.mechanisms:
         term = m.advantage(step, groups, normalised)
         if term is not None: final = final + term
-    return groups, final
+    return parts, final
+
+
+def _with_parts(groups: list[Group], parts: dict[str, Tensor]) -> list[Group]:
+    return [replace(g, reward_parts={name: part[i] for name, part in parts.items()}) for i, g in enumerate(groups)]
 
 # %% ../nbs/08_train.ipynb #17ed09f2
 @patch
@@ -394,7 +437,7 @@ def _collect(
     clock: _Clock,
 ) -> tuple[list[Group], Tensor, list[Group]]:  # Groups to train on, their (N, G) advantages, and all groups that were judged
     kept, advantages, judged = [], [], []
-    requests = self._plan(step)
+    requests = self.ranks.lead(lambda: self._plan(step))
     for round in range(self.config.dynamic_sampling + 1):
         groups = self._judge(step, requests, clock)
         with clock("mechanisms"): groups, final = self._compare(step, groups)
@@ -404,7 +447,7 @@ def _collect(
         advantages += [a for a, m in zip(final, moves) if m]
         missing = self.config.problems_per_step - len(kept)
         if missing == 0 or round == self.config.dynamic_sampling: break
-        requests = self._refill(judged, missing)
+        requests = self.ranks.lead(lambda: self._refill(judged, missing))
         if not requests: break  # every problem there is has been asked in this step
     return kept, torch.stack(advantages) if advantages else torch.zeros(0, self.config.group_size), judged
 
@@ -434,7 +477,7 @@ def _update(
     for group in self.optimiser.param_groups: group["lr"] = learning_rate(c, step)
     size = c.minibatch_problems or max(1, len(groups))
     self.policy.model.train(c.gradient_checkpointing)  # which works in this mode only
-    starts, extra = range(0, len(groups), size), [pair for m in self.mechanisms for pair in m.extra_sequences(step)]
+    starts, extra = range(0, len(groups), size), self.ranks.lead(lambda: [pair for m in self.mechanisms for pair in m.extra_sequences(step)])
     for n, start in [pair for _ in range(c.epochs) for pair in enumerate(starts)]:
         self.optimiser.zero_grad(set_to_none=True)
         more = extra[n :: len(starts)]  # each of them in one mini-batch
@@ -495,15 +538,27 @@ def _accumulate(
     lengths = torch.tensor([len(r.tokens) for r in rollouts])
     weights = token_weights(lengths, c.loss_average, c.max_new_tokens if c.loss_average == "constant" else None, keep)
     needed = [i for i in range(len(rollouts)) if weights[i] > 0 and (advantages[i] != 0 or c.kl_coef)]
-    batches = [[needed[i] for i in b] for b in micro_batches(self.policy, [rollouts[i] for i in needed], c.micro_batch_tokens)]
+    mine = self._share(needed, rollouts)
+    batches = [[mine[i] for i in b] for b in micro_batches(self.policy, [rollouts[i] for i in mine], c.micro_batch_tokens)]
 
     def add(batch, sums) -> bool: return self._add_gradient([rollouts[i] for i in batch], advantages[batch], weights[batch], sums)
 
-    sums = self._add_all(batches, add)
+    sums = Counter()
+    for found in self.ranks.together(lambda: self._add_all(batches, add)): sums.update(found)
     for p in self.parameters:  # no row left to learn from: a zero gradient keeps the optimiser's step well defined
         if p.grad is None: p.grad = torch.zeros_like(p)
+    self.ranks.add(p.grad for p in self.parameters)
     sums["skipped"] = len(rollouts) - len(needed)
     return sums
+
+
+@patch
+def _share(self: Trainer, needed: list[int], rollouts: list[Rollout]) -> list[int]:
+    "Of the responses that give a gradient those whose gradient this rank computes; the responses of a group stay together."
+    tokens = Counter()
+    for i in needed: tokens[rollouts[i].request.key] += len(rollouts[i].tokens)
+    owner = shares(tokens, self.ranks.size)
+    return [i for i in needed if owner[rollouts[i].request.key] == self.ranks.rank]
 
 
 @patch
@@ -587,12 +642,10 @@ def _report(self: Trainer, metrics: dict):
     rung = alarms(self.history, self.config.group_size)
     for name in rung.keys() - set(self.history[-2].get("alarms", ()) if len(self.history) > 1 else ()): self.say(f"ALARM {name}: {rung[name]}")
     metrics["alarms"] = sorted(rung)
-    if not self.on_metrics: return
-    try: self.on_metrics(dict(metrics))
-    except Exception as e:
-        self.tracker_failures += 1
-        if self.tracker_failures in (1, 10, 100): self.say(f"the tracker failed ({_one_line(e)}), {self.tracker_failures} times so far; training goes on")
-    metrics["tracker/failed"] = self.tracker_failures
+    if not self.tracker: return
+    self.tracker(dict(metrics))
+    if trouble := self.tracker.news(): self.say(trouble)
+    metrics |= {"tracker/failed": self.tracker.failed, "tracker/dropped": self.tracker.dropped}
 
 
 def _one_line(error: BaseException) -> str: return " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -603,18 +656,15 @@ def fit(
     self: Trainer,
 ) -> list[dict]:  # Metrics of every step so far
     "Train until the steps or the minutes are used up."
-    start, c, self.interrupted = time.perf_counter(), self.config, False
+    start, c, self.interrupted, self._asked = time.perf_counter(), self.config, 0, 0
     try:
         with self._interruptible():
-            while self.step_count < c.steps and not self.interrupted:
+            while self.step_count < c.steps and not self._called_off():
                 self.say(step_line(self.step(), c.steps))
-                done = self.step_count == c.steps or self.interrupted
-                if self.out and not done and c.checkpoint_every and self.step_count % c.checkpoint_every == 0: self.save_checkpoint()
-                spent = time.perf_counter() - start
-                if c.max_minutes and not done and spent + self.history[-1]["time/step"] > 60 * c.max_minutes:
-                    self.say(f"training ends after step {self.step_count} of {c.steps}: another would exceed max_minutes={c.max_minutes:.2g}")
-                    break
-            if self.out and self._saved_at != self.step_count: self.save_checkpoint()
+                self.ranks.agree(f"a sum over weights after step {self.step_count}", self._sample_of_weights())
+                if not self._called_off() and self.ranks.lead(lambda: self._pause(start)): break
+            self.ranks.lead(lambda: self._save() if self.out and self._saved_at != self.step_count else None)
+            self._called_off()
     except InputError:
         self._rescue()
         raise
@@ -625,6 +675,31 @@ def fit(
     finally: self.close()
     if self.interrupted: self.say(f"interrupted after step {self.step_count}; resume with --resume {self.out}" if self.out else "interrupted")
     return self.history
+
+
+@patch
+def _called_off(self: Trainer) -> bool:
+    "Whether any process of the run was asked to end; each comes to know of it at the same place."
+    self.interrupted = max(self.ranks.gather(self._asked))
+    return bool(self.interrupted)
+
+
+@patch
+def _pause(self: Trainer, start: float) -> bool:  # Whether the time is up
+    "Between two steps: a checkpoint if one is due, and a look at the clock."
+    c = self.config
+    if self.step_count == c.steps: return False
+    if self.out and c.checkpoint_every and self.step_count % c.checkpoint_every == 0: self._save()
+    late = c.max_minutes and time.perf_counter() - start + self.history[-1]["time/step"] > 60 * c.max_minutes
+    if late: self.say(f"training ends after step {self.step_count} of {c.steps}: another would exceed max_minutes={c.max_minutes:.2g}")
+    return bool(late)
+
+
+@patch
+def _sample_of_weights(self: Trainer) -> float:
+    "A number that hardly stays the same when weights change: a sum over some of each parameter."
+    if self.ranks.size == 1: return 0.0
+    return torch.stack([p.detach().flatten()[:16].double().sum() for p in self.parameters]).sum().item()
 
 
 @patch
@@ -643,10 +718,11 @@ def _fault(self: Trainer, error: Exception) -> str:
 @patch
 def _rescue(self: Trainer) -> str:
     "Save the last step that is complete, if it is not saved yet; say from where the run can go on."
+    if not self.ranks.leads: return "process 0 says from where the run can go on"
     if not self.out: return "nothing is saved, as the run has no directory"
     failed = ""
     if self.step_count and not self._changed and self._saved_at != self.step_count:
-        try: self.save_checkpoint()
+        try: self._save()
         except Exception as e: failed = f"step {self.step_count} could not be saved ({_one_line(e)}); "
     whole = [folder for folder in checkpoints(self.out) if not damage(folder)]
     return failed + (f"resume from {whole[-1]} with --resume {self.out}" if whole else "there is no checkpoint yet")
@@ -654,8 +730,10 @@ def _rescue(self: Trainer) -> str:
 
 @patch
 def close(self: Trainer):
-    "End the verifier's workers, if the trainer started them."
+    "End the verifier's workers, if the trainer started them, and those of mechanisms; let the tracker come to an end."
+    for m in self.mechanisms: m.close()
     if self._own_verifier and self._verifier is not None: self._verifier.close(); self._verifier = None
+    if self.tracker and (trouble := self.tracker.finish()): self.say(trouble)
 
 
 def step_line(
@@ -680,8 +758,8 @@ def _interruptible(self: Trainer):
         return
 
     def ask(signum, frame):
-        if self.interrupted: raise KeyboardInterrupt
-        self.interrupted = True
+        if self._asked: raise KeyboardInterrupt(signum)
+        self._asked = signum
         with suppress(RuntimeError):  # the signal came in the middle of another line
             self.say("stopping after this step (once more to stop at once) ...")
 
@@ -788,6 +866,7 @@ def _card(self: Trainer) -> dict:
     settings = {k: v for k, v in {**asdict(self.config), **self.record}.items() if v is None or isinstance(v, (bool, int, float, str))}
     return {"model": {"name": self.policy.name, "fingerprint": fingerprint(self.policy.model)},
             "mechanisms": {m.name: type(m).__name__ for m in self.mechanisms},
+            "rests_on": {m.name: m.rests_on() for m in self.mechanisms},
             "problems": {"count": len(self.problems), "fingerprint": self.stream.fingerprint},
             "settings": {**settings, "compute": self.policy.compute_dtype}, "versions": versions()}
 
@@ -797,6 +876,11 @@ def save_checkpoint(
     self: Trainer,
 ) -> Path:  # checkpoints/step-N
     "Write everything that the next step depends on; whole or not at all."
+    return self.ranks.lead(self._save)
+
+
+@patch
+def _save(self: Trainer) -> Path:
     if self._changed: raise RunStopped("the last step was broken off in the middle of its update: there is no whole state to save")
     self._open_run()
     if self.config.kl_coef: self._save_reference()
@@ -807,10 +891,17 @@ def save_checkpoint(
         self.policy.save(folder / "model")
         write_state(folder, self._state())
 
-    final = write_checkpoint(self.out, self.step_count, fill, self._card())
+    final = write_checkpoint(self.out, self.step_count, fill, {**self._card(), "score": self._score()})
     self._saved_at = self.step_count
-    for old in checkpoints(self.out)[: -self.config.keep_checkpoints]: discard(old)
+    for old in outdated(self.out, self.config.keep_checkpoints): discard(old)
     return final
+
+
+@patch
+def _score(self: Trainer) -> float | None:
+    "What the best checkpoint is chosen by: the mean reward of the last steps; None before there are enough of them."
+    score = recent(self.history, "reward/mean")
+    return score if math.isfinite(score) else None
 
 
 @patch
@@ -819,23 +910,32 @@ def resume(
     run: str | Path | None = None,  # Run directory or a checkpoint in it; None: the trainer's own run directory
 ) -> int:  # The step that it continues after
     "Continue from the last whole checkpoint."
-    run = Path(run or self.out)
+    folder = self.ranks.lead(lambda: self._fitting(Path(run or self.out)))
+    self.ranks.each(lambda: self._load(folder, read_state(folder), folder.resolve().parent.parent / "reference"))
+    self.ranks.lead(lambda: self._take_over(folder) if self.out else None)
+    return self.step_count
+
+
+@patch
+def _fitting(
+    self: Trainer,
+    run: Path,
+) -> Path:  # Its last whole checkpoint
+    "Refuse a checkpoint of another kind of run; say what is merely different."
     if self.out and run.resolve() == self.out.resolve(): tidy(run / "checkpoints")
-    folder = last_checkpoint(run)
+    folder, here = last_checkpoint(run), self._card()
     card, reference = read_card(folder), folder.resolve().parent.parent / "reference"
-    if differs := unfit(card, self._card()): raise InputError(f"{folder} does not fit this run: {'; '.join(differs)}")
+    if differs := unfit(card, here): raise InputError(f"{folder} does not fit this run: {'; '.join(differs)}")
     if self.config.kl_coef and not reference.is_dir():
         raise InputError(f"{str(reference)!r} is not there: the KL penalty is measured from it; a run without one resumes with kl_coef=0")
-    for line in changes(card, self._card()): self.say(line)
-    self._load(folder, read_state(folder), reference)
-    if self.out: self._take_over(folder)
-    return self.step_count
+    for line in changes(card, here): self.say(line)
+    return folder
 
 # %% ../nbs/08_train.ipynb #ca327739
 @patch
 def _load(self: Trainer, folder: Path, state: dict, reference: Path):
     "Become what was saved. The mechanisms come first: they may still refuse."
-    for m in self.mechanisms: m.load_state_dict(state["mechanisms"][m.name])
+    for m in self.mechanisms: m.load_state_dict(state["mechanisms"][m.name])  # rank 0 alone has any
     if self.config.kl_coef:
         self.policy.load_reference(reference)
         self._reference_at = reference

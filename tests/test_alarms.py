@@ -36,8 +36,6 @@ def run(mechanisms=(), steps=WINDOW + 1, verifier=SOME, policy=None, out=None, *
     return t.fit(), [line for line in said if line.startswith("ALARM")]
 
 
-
-
 def names(history): return {name for m in history for name in m["alarms"]}
 
 
@@ -55,13 +53,47 @@ def test_dead_groups(right, words):
     assert all(w in line for w in words)
 
 
+class Counted(Judge):
+    "Accepts every so-manieth response, so that the pass rate is known and no group is likelier to have a right one than another."
+    def __init__(self, every): self.every, self.seen = every, 0
+
+    def judge(self, problems, responses):
+        numbers = range(self.seen, self.seen + len(responses))
+        self.seen += len(responses)
+        return [Verdict(n % self.every == 0, "correct" if n % self.every == 0 else "wrong") for n in numbers]
+
+
+def test_groups_that_are_too_small_are_told_a_size_and_live_with_it():
+    "One response in thirty is right; of groups of two hardly any is mixed, and of groups of the size that the alarm names half are."
+    small = {"problems_per_step": 6, "max_new_tokens": 4}
+    history, said = run(verifier=Counted(30), group_size=2, steps=2 * WINDOW, **small)
+    (line,) = [line for line in said if "dead_groups" in line]
+    size = int(line.partition("group_size=")[2].split()[0])
+    rate = sum(m["reward/mean"] for m in history[:WINDOW]) / WINDOW
+    assert f"(pass rate {rate:.1%})" in line and "instead of 2" in line and size == helpful_group_size(rate) > 10
+    history, said = run(verifier=Counted(30), group_size=size, steps=2 * WINDOW, **small)
+    assert sum(m["groups/mixed"] for m in history) / len(history) >= 0.5 and not [line for line in said if "dead_groups" in line]
+
+
+def test_problems_that_are_always_or_never_solved_are_not_helped_by_a_size():
+    "Half of the problems are right whatever is said: the pass rate alone would promise mixed groups."
+    class Unequal(Judge):
+        def __init__(self): pass
+        def judge(self, problems, responses): return [Verdict(r, "correct" if r else "wrong") for r in (stable_hash(p.id) % 2 == 0 for p in problems)]
+
+    history, said = run(verifier=Unequal(), problems_per_step=6, max_new_tokens=4)
+    assert 0 < history[-1]["reward/mean"] < 1 and history[-1]["groups/mixed"] == 0
+    (line,) = [line for line in said if "dead_groups" in line]
+    assert "always or never solved" in line and "group_size=" not in line
+
+
 def test_dead_groups_name_the_size_that_would_help():
     "One right answer in a hundred, and groups of two: the measured rate says how large a group must be."
-    history = [{**HEALTHY, "advantage/abs_mean": 0.0, "reward/mean": 0.01}] * WINDOW
-    text = alarms(history, 2)["dead_groups"]
-    assert "group_size=69 instead of 2" in text
+    history = [{**HEALTHY, "groups/mixed": 0.02, "reward/mean": 0.01}] * WINDOW
+    assert "group_size=69 instead of 2" in alarms(history, 2)["dead_groups"]
     assert 1 - dead_group_probability(0.01, 69) >= 0.5 > 1 - dead_group_probability(0.01, 68)
     assert "group_size=" not in alarms(history, 70)["dead_groups"]
+    assert "dead_groups" not in alarms([{**HEALTHY, "groups/mixed": 0.2}] * WINDOW, 2)
 
 
 def test_cut_responses():

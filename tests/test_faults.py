@@ -1,11 +1,18 @@
 "Faults during a run: what goes on, what stops in one line, and that nothing is torn after either."
 import errno
+import importlib.machinery
+import importlib.util
 import json
 import math
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import types
 
 import pytest
 import torch
@@ -18,7 +25,8 @@ from extra_nb.embedders import NgramEmbedder
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
-from extra_nb.tasks import arithmetic, load_problems
+from extra_nb.tasks import arithmetic, hub_answers, hub_or_cache, load_problems
+from extra_nb.trackers import Telling, tracker_named
 from extra_nb.train import RunStopped, Trainer, _Clock
 from extra_nb.types import InputError, Verdict, stable_hash
 from extra_nb.verifier import Verifier
@@ -218,7 +226,51 @@ def test_a_hub_that_cannot_be_reached(ask):
     assert "\n" not in str(e.value)
 
 
-@pytest.mark.parametrize("error", [ConnectionError("no route to host"), TimeoutError("timed out"), RuntimeError("wandb: quota exceeded\nand more")])
+HUB = """
+import sys, time
+from extra_nb.cli import train_main
+from extra_nb.tasks import load_problems
+import datasets, transformers
+start = time.perf_counter()
+codes = [train_main(["--preset", "tiny", "--out", sys.argv[1], *argv]) for argv in (["--model", "somebody/some-model"], ["--train", "openai/gsm8k"])]
+print(codes, time.perf_counter() - start, file=sys.stdout)
+"""
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(tmp_path):
+    "Left alone, its client asks for a minute or so; nobody listens at this port."
+    env = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
+    done = subprocess.run([sys.executable, "-c", HUB, str(tmp_path / "r")], capture_output=True, text=True, timeout=300,
+                          env={**env, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub"), "NO_PROXY": "*", "OMP_NUM_THREADS": "1"})
+    codes, seconds = re.search(r"(\[.*\]) ([0-9.]+)$", done.stdout.strip()).groups()
+    said = [line for line in done.stderr.splitlines() if line.startswith("extra-train: ")]
+    assert codes == "[2, 2]" and len(said) == 2 and "some-model" in said[0] and "gsm8k" in said[1], done.stderr
+    assert float(seconds) < 20, "twice 23 seconds and more without the look at the connection"
+
+
+def test_the_hub_is_looked_for_where_it_is_said_to_be(monkeypatch):
+    "At its endpoint, or at the proxy; and it is asked again by whoever comes later."
+    from huggingface_hub import constants
+
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"): monkeypatch.delenv(name, raising=False), monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+        assert hub_answers()
+        monkeypatch.setattr(constants, "ENDPOINT", "https://127.0.0.1:9")
+        assert not hub_answers(0.5)
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        assert hub_answers()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert not hub_answers(0.5)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with hub_or_cache("somebody/some-model"): assert constants.HF_HUB_OFFLINE
+    assert not constants.HF_HUB_OFFLINE
+
+
+# ---- trackers
+
+@pytest.mark.parametrize("error", [ConnectionError("no route to host"), TimeoutError("timed out"), RuntimeError("wandb: quota exceeded\nand more"), SystemExit(1)])
 def test_a_tracker_that_fails_never_stops_training(tmp_path, healthy, error):
     said = []
 
@@ -227,8 +279,22 @@ def test_a_tracker_that_fails_never_stops_training(tmp_path, healthy, error):
     t = trainer(tmp_path, both(), on_metrics=tracker, say=said.append, checkpoint_every=1)
     t.fit()
     assert_close(weights(t), healthy[0], atol=0, rtol=0)
-    assert [m["tracker/failed"] for m in lines(tmp_path)] == [1, 2, 3]
-    assert sum("the tracker failed" in line for line in said) == 1 and all("\n" not in line for line in said)
+    assert t.tracker.failed == 3 and t.tracker.dropped == 0
+    told = [m["tracker/failed"] for m in lines(tmp_path)]
+    assert told == sorted(told) and told[-1] <= 3
+    assert 1 <= sum("the tracker failed" in line for line in said) <= 2 and all("\n" not in line for line in said)  # when it begins, and in all
+
+
+def test_a_tracker_that_hangs_is_not_waited_for(tmp_path, healthy):
+    said, free = [], threading.Event()
+    t = trainer(tmp_path, both(), on_metrics=lambda metrics: free.wait(), say=said.append)
+    t.tracker = Telling(t.tracker.tracker, room=1, patience=0.1)
+    start = time.perf_counter()
+    t.fit()
+    assert time.perf_counter() - start < 60
+    free.set()
+    assert_close(weights(t), healthy[0], atol=0, rtol=0)
+    assert t.tracker.dropped == 2 and "the tracker was too slow for 2 steps" in said[-1]
 
 
 def test_a_tracker_is_told_every_step_and_cannot_change_the_log(tmp_path, healthy):
@@ -236,6 +302,71 @@ def test_a_tracker_is_told_every_step_and_cannot_change_the_log(tmp_path, health
     t = trainer(tmp_path, both(), on_metrics=lambda m: (told.append(dict(m)), m.clear()))
     t.fit()
     assert [m["step"] for m in told] == [1, 2, 3] and [m["reward/mean"] for m in told] == [m["reward/mean"] for m in lines(tmp_path)]
+    assert len(t.fit()) == 3 and t.step()["step"] == 4  # a trainer that goes on tells again
+    t.close()
+    assert [m["step"] for m in told] == [1, 2, 3, 4]
+
+
+WANDB = """
+import json, pathlib
+told = pathlib.Path(__file__).with_name("told.jsonl")
+def note(**said): told.open("a").write(json.dumps(said) + "\\n")
+class Run:
+    def log(self, metrics, step): note(step=step, reward=metrics["reward/mean"])
+    def finish(self): note(finished=True)
+def init(**settings):
+    note(**{k: settings[k] for k in ("project", "name", "id", "resume")}, gamma=settings["config"]["gamma"])
+    return Run()
+"""
+
+
+def test_wandb_is_told_and_goes_on_in_the_same_place(tmp_path, monkeypatch):
+    "A module that is called wandb and writes down what it is told."
+    (tmp_path / "wandb.py").write_text(WANDB)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    short = ["--preset", "tiny", "--steps", "2", "--warm-start-steps", "1", "--heldout", "0", "--no-report"]
+    assert train_main([*short, "--track", "wandb", "--out", str(tmp_path / "r")]) == 0
+    assert train_main(["--resume", str(tmp_path / "r"), "--steps", "3"]) == 0
+    sys.modules.pop("wandb")
+    begun, first, second, end, again, third, _ = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert begun == again and begun["project"] == "extra_nb" and begun["name"] == "r" and begun["resume"] == "allow" and len(begun["id"]) == 16
+    assert [m["step"] for m in (first, second, third)] == [1, 2, 3] and first["reward"] == lines(tmp_path / "r")[0]["reward/mean"] and end == {"finished": True}
+
+
+def test_tensorboard_is_told(tmp_path, monkeypatch):
+    "The real one where it is installed, else one that stands in for it."
+    out = tmp_path / "r"
+    out.mkdir()
+    if importlib.util.find_spec("tensorboard") is None:
+        told = []
+
+        class SummaryWriter:
+            def __init__(self, folder, purge_step): told.append((folder, purge_step))
+            def add_scalar(self, *args): told.append(args)
+            def flush(self): pass
+            def close(self): told.append("closed")
+
+        monkeypatch.setitem(sys.modules, "tensorboard", types.ModuleType("tensorboard"))
+        sys.modules["tensorboard"].__spec__ = importlib.machinery.ModuleSpec("tensorboard", None)
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=SummaryWriter))
+    tracker = tracker_named("tensorboard", out, {})
+    tracker({"step": 3, "reward/mean": 0.5, "alarms": ["dead_groups"], "loss/kl": None})
+    tracker.close()
+    if "told" in locals(): assert told == [(str(out / "tensorboard"), 3), ("reward/mean", 0.5, 3), "closed"]
+    else: assert list((out / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("name, words", [("wandb", "pip install 'extra_nb[wandb]'"), ("wandbb", "did you mean 'wandb'"), ("pprint:pprin", "did you mean 'pprint'"),
+                                         ("no_such_module:log", "cannot be imported"), ("broken:log", "ZeroDivisionError")])
+def test_a_tracker_that_is_not_there_is_one_line_at_the_start(tmp_path, monkeypatch, capsys, name, words):
+    (tmp_path / "broken.py").write_text("1 / 0")
+    monkeypatch.chdir(tmp_path)
+    if name == "wandb" and importlib.util.find_spec("wandb"): pytest.skip("wandb is installed")
+    assert train_main(["--preset", "tiny", "--track", name, "--out", "r"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error, error
+    assert str(tmp_path) not in sys.path
 
 
 # ---- numbers
@@ -425,8 +556,11 @@ def test_a_signal_ends_a_run_in_order_and_a_second_one_at_once(tmp_path, healthy
     handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     t = trainer(tmp_path, both(), verifier=Interrupting(), say=said.append, checkpoint_every=0)
     if times == 2:
-        with pytest.raises(KeyboardInterrupt): t.fit()
-    else: t.fit()
+        with pytest.raises(KeyboardInterrupt) as e: t.fit()
+        assert e.value.args == (signum,)
+    else:
+        t.fit()
+        assert t.interrupted == signum
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert f"--resume {tmp_path}" in said[-1] and any("once more to stop at once" in line for line in said)
     assert len(lines(tmp_path)) == (2 if times == 1 else 1)

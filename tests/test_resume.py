@@ -1,6 +1,8 @@
 "Exact resume and reload safety: what is equal bit for bit, what is refused, and what is merely said."
 import json
+import os
 import random
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, pack, read_card, read_state, tidy, write_checkpoint, write_state
+from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, outdated, pack, read_card, read_state, tidy, write_checkpoint, write_state
 from extra_nb.embedders import NgramEmbedder
 from extra_nb.grpo import Mechanism
 from extra_nb.novelty import NoveltyBonus
@@ -57,19 +59,19 @@ def trainer(out, mechanisms=(), adapter="none", policy=None, problems=PROBLEMS, 
 
 def everything(t):
     "All that a run leaves: weights, all other state, metrics but for times, every rollout."
-    def plain(x): return x.tolist() if isinstance(x, torch.Tensor) else x
-
     packed, tensors = pack(t._state())
     weights = {n: p.detach().clone() for n, p in t.policy.model.named_parameters()}
     log = [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in (t.out / "metrics.jsonl").read_text().splitlines()]
     rollouts = {p.name: p.read_text() for p in (t.out / "rollouts").iterdir()}
-    return weights, (packed, {k: plain(v) for k, v in tensors.items()}), log, rollouts
+    return weights, (packed, {k: v.clone() for k, v in tensors.items()}), log, rollouts
 
 
 def assert_equal(one, other):
     for name in one[0]: assert_close(other[0][name], one[0][name], atol=0, rtol=0)
     assert other[2] == one[2]  # metrics first: they say best what went apart
-    assert other[1] == one[1] and other[3] == one[3]
+    (packed, tensors), (others, other_tensors) = one[1], other[1]
+    assert others == packed and other_tensors.keys() == tensors.keys() and other[3] == one[3]
+    for name, x in tensors.items(): assert torch.equal(other_tensors[name], x) and other_tensors[name].dtype == x.dtype, name
 
 
 def straight_and_resumed(tmp_path, mechanisms, adapter="none", stop_after=2, **settings):
@@ -102,6 +104,30 @@ def test_k_steps_and_k_more_are_2k_steps(tmp_path, name, adapter):
 def test_whatever_the_update_is_like(tmp_path, settings):
     whole, resumed = straight_and_resumed(tmp_path, MECHANISMS["both"], "lora" if "epochs" in settings else "none", **settings)
     assert_equal(everything(whole), everything(resumed))
+
+
+@pytest.mark.skipif(not os.environ.get("EXTRA_NB_SLOW"), reason="a real model takes a minute: EXTRA_NB_SLOW=1 runs it")
+def test_a_real_model_too(tmp_path):
+    "SmolLM2-135M, the quickstart's model, in the arithmetic that is faster here: one step and one more are two."
+    policy, problems = load_policy("smollm2-135m"), arithmetic(4, levels=(2, 2), seed=3)
+    settings = {"steps": 2, "problems_per_step": 2, "group_size": 2, "max_new_tokens": 16, "lr": 1e-5}
+
+    def real(out):
+        mechanisms = [novelty(min_history=2), regeneration(start_step=0, per_step=1)]
+        return trainer(tmp_path / out, mechanisms, policy=deepcopy(policy), problems=problems, **settings)
+
+    whole = real("whole")
+    whole.step(), whole.step()
+    wanted = everything(whole)
+    del whole
+    first = real("parts")
+    first.step(), first.save_checkpoint()
+    del first
+    second = real("parts")
+    assert second.resume() == 1
+    second.step()
+    assert_equal(wanted, everything(second))
+    assert all(m["optim/grad_norm"] > 0 for m in second.history) and not torch.equal(next(policy.model.parameters()), next(second.policy.model.parameters()))
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 3])
@@ -262,6 +288,34 @@ def test_what_does_not_fit_is_named_and_nothing_is_touched(saved, other, words):
     assert {p: p.read_bytes() for p in saved.rglob("*") if p.is_file()} == before
 
 
+def test_vectors_belong_to_one_embedder(saved):
+    "Of the same length, and of no use to each other."
+    t = trainer(saved, [novelty(embedder=NgramEmbedder(n=4)), regeneration()])
+    with pytest.raises(InputError) as e: t.resume()
+    assert "the vectors in its novelty are by 3-grams of characters in 256 counters, this run has 4-grams of characters in 256 counters" in str(e.value)
+    assert "regeneration" not in str(e.value)
+    trainer(saved, [novelty(embedder=NgramEmbedder(256, 3)), regeneration()]).resume()
+    for kind in ("ngram", "surprise"): assert novelty(kind=kind).rests_on() == ""
+
+
+def test_of_a_function_only_the_name_is_known_so_another_is_said(saved):
+    def mine(texts): return NgramEmbedder()(texts)
+
+    said = []
+    t = trainer(saved, [novelty(), regeneration(embedder=mine)], say=said.append)
+    assert t.resume() == 1
+    (line,) = said
+    assert "regeneration" in line and "mine" in line and "3-grams" in line and "start anew" in line
+
+
+def test_a_card_of_an_earlier_version_says_nothing_of_embedders(saved):
+    path = last_checkpoint(saved) / "checkpoint.json"
+    card = read_card(path.parent)
+    del card["rests_on"]
+    path.write_text(json.dumps(card))
+    assert trainer(saved, [novelty(embedder=NgramEmbedder(n=4)), regeneration()]).resume() == 1
+
+
 def test_an_adapter_belongs_to_one_base_model(tmp_path):
     t = trainer(tmp_path, adapter="lora")
     t.step()
@@ -383,3 +437,58 @@ def test_checkpoints_are_ordered_by_number(tmp_path):
 def test_lines_are_appended_whole(tmp_path):
     for text in ("a", "é" * 3, ""): append_line(tmp_path / "log", text)
     assert (tmp_path / "log").read_text(encoding="utf-8") == "a\nééé\n\n"
+
+
+# ---- which checkpoints stay
+
+def marked(run, scores):
+    for step, score in scores.items(): write_checkpoint(run, step, lambda f: write_state(f, {"step": step}), {"score": score})
+
+
+@pytest.mark.parametrize("scores, keep, gone", [
+    ({1: 0.1, 2: 0.9, 3: 0.2, 4: 0.3}, 1, [1, 3]), ({1: 0.1, 2: 0.9, 3: 0.2, 4: 0.3}, 2, [1]), ({1: 0.1, 2: 0.2, 3: 0.9}, 1, [1, 2]),
+    ({0: None, 1: None, 2: None}, 2, [0]), ({1: 0.5, 2: 0.5, 3: 0.5, 4: 0.1}, 1, [2, 3]), ({1: 0.3}, 1, []),
+])
+def test_the_last_and_the_best_checkpoint_stay(tmp_path, scores, keep, gone):
+    marked(tmp_path, scores)
+    assert outdated(tmp_path, keep) == [tmp_path / "checkpoints" / f"step-{n:06d}" for n in gone]
+
+
+def test_a_run_that_gets_worse_keeps_its_best_days_over_a_resume(tmp_path):
+    class Fading:
+        def judge(self, problems, responses):
+            right = [stable_hash(r) % 8 < max(0, 12 - t.step_count) // 2 for r in responses]
+            return [Verdict(r, "correct" if r else "wrong") for r in right]
+
+    t = trainer(tmp_path, verifier=Fading(), steps=9, checkpoint_every=1, keep_checkpoints=1, max_new_tokens=4)
+    t.fit()
+    kept = [p.name for p in checkpoints(tmp_path)]
+    best = max(checkpoints(tmp_path), key=lambda p: read_card(p)["score"])
+    assert len(kept) == 2 and kept[-1] == "step-000009" and best.name == kept[0]
+    scores = [sum(m["reward/mean"] for m in t.history[n - 5 : n]) / 5 for n in range(5, 10)]
+    assert best.name == f"step-{5 + scores.index(max(scores)):06d}"
+    t = trainer(tmp_path, verifier=Fading(), steps=11, checkpoint_every=1, keep_checkpoints=1, max_new_tokens=4)
+    t.resume(), t.fit()
+    assert [p.name for p in checkpoints(tmp_path)] == [best.name, "step-000011"]
+
+
+def test_tidying_touches_nothing_that_is_not_ours(tmp_path):
+    "Somebody may give the folder they work in as the run directory."
+    foreign = [".env.old", ".notes.part", ".gone", ".step-x.old", ".config.yaml.part"]
+    ours = [".config.json.part", ".step-000003.part", ".step-000002.gone", ".reference.part", ".step-000001.jsonl.part"]
+    for name in foreign + ours: (tmp_path / name).write_text("x")
+    (tmp_path / ".step-000004.old").mkdir()
+    tidy(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*foreign, "step-000004"])
+
+
+@pytest.mark.parametrize("hurt, words", [
+    (lambda f: (f / "checkpoint.json").write_text(json.dumps({**read_card(f), "files": None})), "does not list its files"),
+    (lambda f: (f / "checkpoint.json").write_text(json.dumps({k: v for k, v in read_card(f).items() if k != "problems"})), "does not say problems"),
+    (lambda f: (f / "state.json").write_text("x" * (f / "state.json").stat().st_size), "cannot be read"),
+    (lambda f: (f / "state.safetensors").write_bytes(bytes((f / "state.safetensors").stat().st_size)), "cannot be read"),
+])
+def test_a_card_or_a_state_that_makes_no_sense_is_one_line(saved, hurt, words):
+    hurt(last_checkpoint(saved))
+    with pytest.raises(InputError, match=words) as e: trainer(saved, MECHANISMS["both"]()).resume()
+    assert "\n" not in str(e.value)
