@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'ARMS', 'BINS', 'CURVES', 'EqualBonus',
-           'OraclePrefix', 'SuccessPrefix', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm',
-           'find_arm', 'curve_of', 'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
+__all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'REPLAY', 'ARMS', 'BINS', 'CURVES',
+           'EqualBonus', 'OraclePrefix', 'SuccessPrefix', 'mixed_chance', 'Focus', 'NoveltyShare', 'AnyReplay',
+           'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of', 'measured',
+           'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
 # %% ../nbs/12a_arms.ipynb #25d08698
 import json
@@ -31,8 +32,9 @@ from .novelty import NoveltyBonus
 from .policy import Policy
 from .prefix import Prefix, cut_points, pack_prefixes, unpack_prefixes
 from .regeneration import PrefixRegeneration
+from .replay import SuccessReplay
 from .train import TrainConfig, Trainer, versions
-from .types import Group, InputError, Request, unknown_name
+from .types import Group, InputError, Request, generator, unknown_name
 
 # %% ../nbs/12a_arms.ipynb #54e61564
 class EqualBonus(NoveltyBonus):
@@ -164,6 +166,102 @@ def load_state_dict(self: SuccessPrefix, state: dict) -> None:
     self.ordinary, self.tried, self.right = state["ordinary"], Counter(dict(state["tried"])), Counter(dict(state["right"]))
     self.left = {(problem_id, tuple(ids)): lines for problem_id, ids, lines in state["left"]}
 
+# %% ../nbs/12a_arms.ipynb #ffc4ca58
+def mixed_chance(
+    right: Tensor,  # (n,) right responses seen, prior included; fractions are allowed, above 0
+    wrong: Tensor,  # (n,) wrong ones
+    G: int,  # Responses of the next group
+) -> Tensor:  # (n,) in [0, 1]
+    "The chance that a group has right and wrong responses, if the pass rate is Beta(right, wrong)."
+    a, b = right.double(), wrong.double()
+    def all_of(a, b): return torch.exp(torch.lgamma(a + G) + torch.lgamma(a + b) - torch.lgamma(a + b + G) - torch.lgamma(a))
+
+    return (1 - all_of(a, b) - all_of(b, a)).clamp(0, 1)
+
+# %% ../nbs/12a_arms.ipynb #b0539fb3
+class Focus(Mechanism):
+    "Give places of a step to problems that were met before and whose group is likely to be mixed."
+    name = "focus"
+
+    def __init__(
+        self,
+        share: float = 0.75,  # Of a step's places, at most; the others stay with the stream
+        power: float = 2.0,  # Problems are drawn in proportion to their chance to this power
+        rest: int = 0,  # Steps before a problem may be asked again
+        decay: float = 0.95,  # Of old counts, per step
+        prior: float = 2.0,  # Responses that the average pass rate counts for
+        seed: int = 0,
+    ):
+        self.share, self.power, self.rest, self.decay, self.prior, self.seed = share, power, rest, decay, prior, seed
+        self.problems, self.place = [], {}  # every problem met, in that order; problem id -> index into it
+        self.right, self.wrong, self.asked = torch.zeros(0), torch.zeros(0), torch.zeros(0)  # fading counts; last step asked
+        self.rate, self.ordinary = None, None  # running means over groups of the stream: pass rate, share of mixed groups
+
+    def setup(self, policy, config): self.group_size = config.group_size
+
+    def chances(self) -> Tensor:
+        "(problems met,) the chance of a mixed group."
+        rate = min(max(self.rate or 0.0, 0.02), 0.98)
+        return mixed_chance(self.right + self.prior * rate, self.wrong + self.prior * (1 - rate), self.group_size)
+
+    def plan(self, step: int, slots: int) -> list[Request]:
+        if not self.problems: return []
+        chance = self.chances()
+        open_ = (chance > self.ordinary) & (step - self.asked > self.rest)
+        noise = torch.rand(len(chance), generator=generator(self.seed, "focus", step), dtype=torch.float64)
+        keys = (noise.log() / chance**self.power).masked_fill(~open_, -torch.inf)  # the largest n: a draw without replacement
+        chosen = keys.topk(min(int(self.share * slots), int(open_.sum()))).indices.tolist()
+        return [Request(self.problems[i], origin="focus") for i in chosen]
+
+# %% ../nbs/12a_arms.ipynb #14e5f19a
+def _mixed_share(groups: list[Group]) -> float: return sum(bool(g.correct.any() and not g.correct.all()) for g in groups) / len(groups)
+
+
+@patch
+def step_end(self: Focus, step: int, groups: list[Group]) -> dict[str, float]:
+    fresh, again = ([g for g in groups if g.request.origin == origin] for origin in ("prompt", "focus"))
+    for g in fresh:
+        if g.problem.id not in self.place: self.place[g.problem.id] = len(self.problems); self.problems.append(g.problem)
+    more = torch.zeros(len(self.problems) - len(self.asked))
+    self.right, self.wrong, self.asked = (torch.cat([x, more]) for x in (self.right * self.decay, self.wrong * self.decay, self.asked))
+    for g in fresh + again:
+        i, n = self.place[g.problem.id], int(g.correct.sum())
+        self.right[i], self.wrong[i], self.asked[i] = self.right[i] + n, self.wrong[i] + len(g.rollouts) - n, step
+    if fresh:
+        def running(old, new): return new if old is None else 0.8 * old + 0.2 * new
+
+        self.rate = running(self.rate, sum(g.correct.float().mean().item() for g in fresh) / len(fresh))
+        self.ordinary = running(self.ordinary, _mixed_share(fresh))
+    found = {"focus/groups": float(len(again)), "focus/open": float((self.chances() > self.ordinary).sum()) if fresh else 0.0}
+    return {**found, "focus/mixed": _mixed_share(again)} if again else found
+
+# %% ../nbs/12a_arms.ipynb #f56149f5
+class NoveltyShare(NoveltyBonus):
+    "What a group pays for right responses is dealt out in proportion to their novelty; the sum stays."
+    name = "novelty_share"
+
+    def advantage(self, step: int, groups: list[Group], advantages: Tensor) -> Tensor | None:
+        self._sizes.update(zip((g.rollouts[0] for g in groups), advantages.abs().mean(1).tolist()))
+        if not groups: return None
+        novelty, due = self._novelty(step, groups)
+        mean = (novelty * due).sum(1, keepdim=True) / due.sum(1, keepdim=True).clamp(min=1)
+        relative = torch.where(due & (mean > 0), novelty / mean.clamp(min=1e-12) - 1, torch.zeros_like(novelty))
+        return self.gamma * advantages.clamp(min=0) * relative.to(advantages)
+
+# %% ../nbs/12a_arms.ipynb #a3ec2341
+class AnyReplay(SuccessReplay):
+    "A control: replay of any earlier response of a mixed group, drawn by the size of its advantage."
+    name = "any_replay"
+
+    def step_end(self, step: int, groups: list[Group]) -> dict[str, float]:
+        for g in groups:
+            advantages = self._advantages.get(g.rollouts[0], [0.0] * len(g.rollouts))
+            new = [(step, a, r) for r, a in zip(g.rollouts, advantages) if a]
+            self.kept[g.problem.id] = (self.kept.get(g.problem.id, []) + new)[-self.keep :]
+        return SuccessReplay.step_end(self, step, [])
+
+    def _chances(self, rows): return super()._chances(rows).abs()
+
 # %% ../nbs/12a_arms.ipynb #cb763e1b
 class HiddenEmbedder:
     "Mean hidden state of a text under a frozen copy of a policy."
@@ -226,7 +324,8 @@ class Observer(Mechanism):
 
 # %% ../nbs/12a_arms.ipynb #79559e07
 KINDS_OF_MECHANISM = {"novelty": NoveltyBonus, "equal_bonus": EqualBonus, "regeneration": PrefixRegeneration, "oracle_prefix": OraclePrefix,
-                      "success_prefix": SuccessPrefix}
+                      "success_prefix": SuccessPrefix, "focus": Focus, "novelty_share": NoveltyShare, "replay": SuccessReplay,
+                      "any_replay": AnyReplay}
 LAB_SETTINGS = {"problems_per_step": 32, "group_size": 8, "max_new_tokens": MAX_NEW_TOKENS, "lr": 2e-4, "weight_decay": 0.0, "steps": 10**6}
 
 
@@ -256,6 +355,7 @@ class Arm:
 # %% ../nbs/12a_arms.ipynb #ccbb416b
 NOVELTY = {"gamma": 1.0, "embedder": "lines"}
 REGENERATION = {"embedder": "lines", "min_gap": 2, "per_step": 8, "start_step": 5, "queue_size": 32}
+REPLAY = {"per_step": 256}
 
 ARMS = {arm.name: arm for arm in (
     Arm("grpo"),
@@ -270,6 +370,10 @@ ARMS = {arm.name: arm for arm in (
     Arm("success_prefix", (("success_prefix", REGENERATION),)),
     Arm("success_far", (("success_prefix", {**REGENERATION, "aim": "farthest"}),)),
     Arm("extra", (("novelty", NOVELTY), ("regeneration", REGENERATION))),
+    Arm("replay", (("replay", REPLAY),)),
+    Arm("any_replay", (("any_replay", {**REPLAY, "keep": 8}),)),
+    Arm("focus", (("focus", {"power": 1.0}),)),
+    Arm("share", (("novelty_share", {"embedder": "lines"}),)),
     *(Arm(f"gamma_{gamma:g}", (("novelty", {**NOVELTY, "gamma": gamma}),)) for gamma in (0.1, 0.3, 3.0)),
     *(Arm(f"scale_{scale}", (("novelty", {**NOVELTY, "gamma": 0.3, "scale": scale}),)) for scale in ("group_max", "running")),
     *(Arm(f"novelty_{name}", (("novelty", {**NOVELTY, "embedder": name, "gamma": 0.3, "scale": "running"}),)) for name in ("ngram", "hidden", "minilm")),
@@ -292,7 +396,7 @@ def find_arm(
 BINS = 20
 CURVES = ("reward/mean", "groups/all_wrong", "groups/mixed", "groups/all_correct", "policy/entropy", "advantage/abs_mean", "response/length_mean",
           "lab/distinct", "lab/mixed", "lab/viable", "lab/to_go", "novelty/mean", "novelty/spread", "novelty/bonus_ratio", "regen/groups",
-          "regen/mixed", "regen/rescued", "regen/wait", "regen/queue", "regen/prefix_len", "groups/dropped")
+          "regen/mixed", "regen/rescued", "regen/wait", "regen/queue", "regen/prefix_len", "groups/dropped", "focus/groups", "focus/mixed", "focus/open", "replay/used", "replay/kept", "replay/age", "loss/clip_frac")
 
 
 def curve_of(

@@ -95,19 +95,19 @@ def _gains(policy: Policy) -> bool:
     again = any(getattr(module, "gradient_checkpointing", False) for module in policy.base.modules())  # what is computed again must be the same
     return bf16 and policy.device.type == "cpu" and not again
 
-# %% ../nbs/02c_attention.ipynb #07141fd8
+# %% ../nbs/02c_attention.ipynb #c42fc2b0
 @contextmanager
 def rows_attend(
     policy: Policy,
 ):
     "Within this context the policy's model uses `row_attention` where it is faster and its own attention is the usual one."
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
-
     config = policy.base.config.get_text_config()
     if config._attn_implementation != "sdpa" or not _gains(policy):
         yield
         return
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
     AttentionInterface.register(ROWS, _attend)
     AttentionMaskInterface.register(ROWS, sdpa_mask)
     config._attn_implementation = ROWS

@@ -37,6 +37,7 @@ from .policy import ADAPTERS, DTYPES, Policy, faster_dtype, keep_freed_memory, l
 from .prefix import CUT_AT
 from .ranks import Ranks, join, leave
 from .regeneration import HARD, SELECT, PrefixRegeneration
+from .replay import SuccessReplay
 from .report import compare_runs, markdown_table, write_report
 from .rewards import CustomReward, load_reward
 from .speed import MemoryBench, SamplerBench, ScalingBench, StepBench, bench_memory, bench_sampler, bench_scaling, bench_step
@@ -70,7 +71,7 @@ class RunConfig(TrainConfig):
     warm_start_batch: int = 12  # Worked solutions per supervised update
     warm_start_lr: float = 5e-5  # Peak learning rate of the supervised updates
     warm_start_levels: str = "2-4"  # Levels of the worked solutions
-    mechanisms: str = "novelty,regeneration"  # Any of novelty, regeneration, separated by commas; or none (plain GRPO)
+    mechanisms: str = "novelty,regeneration"  # Any of novelty, regeneration, replay, separated by commas; or none (plain GRPO)
     gamma: float = 0.1  # Novelty: size of the bonus, in units of an advantage (release: 0.1; 0.01 in its full script)
     novelty_kind: str = "embedding"  # Novelty: "embedding", "ngram" or "surprise"
     novelty_scale: str = "raw"  # Novelty: "raw", "group_max" or "running" (divided by a running mean)
@@ -89,6 +90,9 @@ class RunConfig(TrainConfig):
     prefix_min_tokens: int = 32  # Regeneration: cuts closer than this to the last one are merged into it (release: 32)
     prefix_max_cuts: int = 15  # Regeneration: prefixes per response, at most (release: 15)
     cut_at: str = "line"  # Regeneration: where responses are cut: "line", "sentence" or "entropy" peaks
+    replay_per_step: int = 64  # Replay: earlier right responses that are trained on again in a step, at most
+    replay_keep: int = 4  # Replay: different right responses remembered per problem
+    replay_age: int = 30  # Replay: steps after which a response is forgotten
     rewards: str = ""  # Reward functions of your own beside the verifier's: FILE.py:FUNCTION, or FILE.py:FUNCTION*WEIGHT, separated by commas
     heldout: int = 0  # Problems held out from training for evaluation before and after
     decontaminate: bool = False  # Leave out training problems that also stand in an evaluation set; they are counted either way
@@ -114,8 +118,9 @@ RUN_CHOICES = {"template": ("auto", "chat", "plain"), "adapter": ADAPTERS, "weig
                "novelty_scale": SCALES, "remember": ("all", "correct"), "regen_hard": tuple(HARD), "regen_select": SELECT, "cut_at": tuple(CUT_AT)}
 RUN_LEAST = {"train_problems": 0, "lora_rank": 1, "lora_alpha": 0, "warm_start_steps": 0, "warm_start_batch": 1, "warm_start_lr": 0, "gamma": 0,
              "novelty_memory": 1, "tau": 1e-6, "regen_per_step": 0, "regen_start": 0, "regen_queue": 1, "regen_archive": 1, "prefix_min_tokens": 1,
-             "prefix_max_cuts": 1, "heldout": 0, "eval_samples": 1, "eval_temperature": 0, "eval_max_new_tokens": 0, "verifier_timeout": 1e-3,
-             "verifier_workers": 0, "total_minutes": 0, "rank_minutes": 0.01}
+             "prefix_max_cuts": 1, "replay_per_step": 0, "replay_keep": 1, "replay_age": 1, "heldout": 0, "eval_samples": 1,
+             "eval_temperature": 0, "eval_max_new_tokens": 0, "verifier_timeout": 1e-3, "verifier_workers": 0, "total_minutes": 0,
+             "rank_minutes": 0.01}
 
 
 def check_run(config):
@@ -130,7 +135,7 @@ def check_run(config):
     if not there: raise InputError(f"device={config.device:.80}: there is no GPU here that torch can use")
 
 # %% ../nbs/11_cli.ipynb #f1dbe6cc
-MECHANISMS = ("novelty", "regeneration")
+MECHANISMS = ("novelty", "regeneration", "replay")
 
 
 def parse_names(
@@ -312,6 +317,7 @@ def build_mechanisms(
         made.append(PrefixRegeneration(tau=config.tau, per_step=config.regen_per_step, start_step=config.regen_start, queue_size=config.regen_queue,
                                        archive_size=config.regen_archive, min_gap=config.prefix_min_tokens, max_cuts=config.prefix_max_cuts,
                                        hard=config.regen_hard, embedder=embedder, cut_at=config.cut_at, select=config.regen_select))
+    if "replay" in names: made.append(SuccessReplay(config.replay_per_step, config.replay_keep, config.replay_age, config.seed))
     if config.rewards: made.append(own_rewards(config.rewards, config))
     return made
 

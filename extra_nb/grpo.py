@@ -13,7 +13,7 @@ __all__ = ['group_advantage', 'group_shares', 'dead_group_probability', 'soft_ov
 import torch
 from torch import Tensor
 
-from .types import Group, InputError, Request, unknown_name
+from .types import Group, InputError, Request, Rollout, unknown_name
 
 # %% ../nbs/04_grpo.ipynb #53f1e116
 def _check_groups(rewards: Tensor) -> Tensor:
@@ -142,6 +142,10 @@ class Mechanism:
     def advantage(self, step: int, groups: list[Group], advantages: Tensor) -> Tensor | None:
         "A term (N, G) to be added to the normalised `advantages`. Must not change any memory."
         return None
+
+    def extra_sequences(self, step: int) -> list[tuple[Rollout, float]]:
+        "Earlier responses to be trained on in this step too, each with its advantage; they cost no new tokens. Must not change any memory."
+        return []
 
     def step_end(self, step: int, groups: list[Group]) -> dict[str, float]:
         "Called once per step with every judged group, dropped ones too: update memories, return metrics."

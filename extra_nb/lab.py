@@ -305,6 +305,7 @@ REGIMES = {r.name: r for r in (
     Regime("mixed", Recipe(), (4, 5)),
     Regime("starved", Recipe(updates=320, longest=3), (4, 5)),
     Regime("late", Recipe(sign_rate=0.05), (4, 5)),
+    Regime("distant", Recipe(updates=320, longest=2), (5, 6)),
 )}
 
 

@@ -149,7 +149,8 @@ def plot_differences(
 # %% ../nbs/12c_labfigures.ipynb #fb1b5dbd
 # a control has a paler shade of what it is a control for
 COLOURS = {"grpo": "#7f7f7f", "novelty": "#0173b2", "shuffled": "#56b4e9", "equal_bonus": "#9fd3f2", "regeneration": "#de8f05", "random_prefix": "#ca9161",
-           "oracle_prefix": "#ecc27f", "extra": "#029e73", "success_prefix": "#cc78bc", "success_far": "#a3005c", "dapo": "#d55e00", "more_rollouts": "#8c564b"}
+           "oracle_prefix": "#ecc27f", "extra": "#029e73", "success_prefix": "#cc78bc", "success_far": "#a3005c", "dapo": "#d55e00", "more_rollouts": "#8c564b",
+           "replay": "#000000", "any_replay": "#949494"}
 FURTHER = ("#17becf", "#bcbd22", "#9467bd", "#e377c2", "#2c3e50")
 
 

@@ -16,7 +16,7 @@ import os
 import re
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,7 +25,7 @@ import torch
 from .arms import ARMS, Arm, find_arm, result_path, run_once
 from .checkpoints import write_whole
 from .cli import _command, _Parser
-from .lab import REGIMES, base_policy, find_regime
+from .lab import REGIMES, Regime, base_policy, find_regime
 from .labfigures import difference_table, draw_all, load_results, points_table
 from .types import InputError, unknown_name
 
@@ -47,14 +47,24 @@ class Plan:
     points: int = 4  # How often the policy is judged after the beginning
     samples: int = 32  # Responses to each held-out problem
     tests: tuple[tuple[str, str, str, str], ...] = ()  # (regime, before, after, score); none: every arm against the first, pass@1 and pass@16
+    only: dict[str, tuple[str, ...]] = field(default_factory=dict)  # regime -> arms that are run in it; regimes that are not named run all
 
     def __post_init__(self): check_plan(self)
+
+    def arms_in(self, regime: str) -> list[Arm]:
+        "The arms that are run in a regime."
+        return [arm for arm in self.arms if arm.name in self.only.get(regime, [a.name for a in self.arms])]
+
+    @property
+    def runs(self) -> list[tuple[Arm, Regime, int]]:
+        "Every run: the seeds go round all regimes and arms before the next one begins."
+        return [(arm, find_regime(regime), seed) for seed in self.seeds for regime in self.regimes for arm in self.arms_in(regime)]
 
     @property
     def questions(self) -> list[tuple[str, str, str, str]]:
         "The tests, or what is asked where none are named."
-        first, *others = (arm.name for arm in self.arms)
-        return list(self.tests) or [(regime, first, arm, score) for regime in self.regimes for score in ("pass@1", "pass@16") for arm in others]
+        return list(self.tests) or [(regime, self.arms[0].name, arm.name, score) for regime in self.regimes for score in ("pass@1", "pass@16")
+                                    for arm in self.arms_in(regime)[1:]]
 
 # %% ../nbs/12d_laboratory.ipynb #63f30ced
 def check_plan(
@@ -67,6 +77,10 @@ def check_plan(
         if not found: raise InputError(f"plan {plan.name!r} names no {what}")
         if len(set(found)) < len(found): raise InputError(f"plan {plan.name!r} names one of its {what} twice")
     for regime in plan.regimes: find_regime(regime)
+    for regime, names in plan.only.items():
+        if regime not in plan.regimes: raise unknown_name(f"regime of 'only' in plan {plan.name!r}", regime, plan.regimes)
+        for arm in names: _known_arm(plan, arm, [a.name for a in plan.arms])
+        if plan.arms[0].name not in names: raise InputError(f"plan {plan.name!r}: {regime!r} must run {plan.arms[0].name!r} too, the arm of comparison")
     if plan.budget < 1 or plan.points < 1 or plan.samples < 16:
         raise InputError(f"plan {plan.name!r}: budget and points of at least 1 and 16 samples are needed; got {plan.budget}, {plan.points}, {plan.samples}")
     fresh = plan.kind == "confirmatory"
@@ -76,9 +90,12 @@ def check_plan(
         raise InputError(f"the confirmatory plan {plan.name!r} needs at least {FEWEST_SEEDS} seeds and named tests; it has {len(plan.seeds)} and {len(plan.tests)}")
     for regime, before, after, score in plan.tests:
         if regime not in plan.regimes: raise unknown_name(f"regime in a test of plan {plan.name!r}", regime, plan.regimes)
-        for arm in (before, after):
-            if arm not in (names := [a.name for a in plan.arms]): raise unknown_name(f"arm in a test of plan {plan.name!r}", arm, names)
+        for arm in (before, after): _known_arm(plan, arm, [a.name for a in plan.arms_in(regime)])
         if not re.fullmatch(r"pass@(1|2|4|8|16|32)", score): raise InputError(f"score {score!r} in a test of plan {plan.name!r}: pass@1, 2, 4, 8, 16 or 32")
+
+
+def _known_arm(plan: Plan, arm: str, names: list[str]):
+    if arm not in names: raise unknown_name(f"arm in plan {plan.name!r}", arm, names)
 
 # %% ../nbs/12d_laboratory.ipynb #6dfcbd57
 def _seeds(entries, name: str) -> tuple[int, ...]:
@@ -99,13 +116,15 @@ def read_plan(
     try: found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as e: raise InputError(f"plan {str(path)!r} cannot be read: {e}") from None
     if not isinstance(found, dict): raise InputError(f"plan {str(path)!r} is not a JSON object")
-    known = [f.name for f in fields(Plan)] + ["about"]
+    known = [f.name for f in fields(Plan)] + ["about", "settings"]
     for key in found:
         if key not in known: raise unknown_name(f"entry of plan {str(path)!r}", key, known)
     missing = [f.name for f in fields(Plan)[:6] if f.name not in found]
     if missing: raise InputError(f"plan {str(path)!r} says nothing about {', '.join(missing)}")
-    arms = tuple(find_arm(a) if isinstance(a, str) else find_arm(a.get("name", "?"), {k: v for k, v in a.items() if k != "name"}) for a in found["arms"])
+    arms = [find_arm(a) if isinstance(a, str) else find_arm(a.get("name", "?"), {k: v for k, v in a.items() if k != "name"}) for a in found["arms"]]
+    arms = tuple(Arm(a.name, a.mechanisms, {**found.get("settings", {}), **a.settings}) for a in arms)
     rest = {k: v for k, v in found.items() if k in ("budget", "points", "samples")}
+    rest["only"] = {regime: tuple(names) for regime, names in found.get("only", {}).items()}
     return Plan(found["name"], found["kind"], _seeds(found["seeds"], found["name"]), tuple(found["regimes"]), arms,
                 tests=tuple(map(tuple, found.get("tests", ()))), **rest)
 
@@ -158,8 +177,7 @@ def run_plan(
     "Compute whatever of a plan is not there yet."
     folder, start = plan_folder(plan, out), time.perf_counter()
     for regime in plan.regimes: base_policy(find_regime(regime).recipe, cache, say)
-    jobs = [(arm, find_regime(regime), seed, plan.budget, folder, plan.points, plan.samples, cache)
-            for seed in plan.seeds for regime in plan.regimes for arm in plan.arms]
+    jobs = [(*run, plan.budget, folder, plan.points, plan.samples, cache) for run in plan.runs]
     todo = []
     for job in jobs:
         if result_path(folder, job[0], job[1], job[2]).exists(): run_once(*job)  # which checks that it is the same run
@@ -212,7 +230,7 @@ def as_text(
     return table.to_string(index=False, na_rep="-", formatters={k: forms.get(k, "{:.1f}").format for k in table.columns if table[k].dtype == float})
 
 # %% ../nbs/12d_laboratory.ipynb #53aa1dee
-QUICK = Plan("quick", "exploratory", (0, 1, 2), ("starved",), (ARMS["grpo"], ARMS["novelty"], ARMS["extra"]), budget=300_000)
+QUICK = Plan("quick", "exploratory", (0, 1, 2), ("starved",), (ARMS["grpo"], ARMS["extra"], ARMS["replay"]), budget=250_000)
 
 
 def _parser() -> _Parser:

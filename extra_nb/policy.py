@@ -372,7 +372,7 @@ def keep_freed_memory() -> bool:  # Was there a C library that could be asked?
     "Ask the C library to keep the memory of freed tensors for the next ones, instead of giving it back to the system (mallopt(3))."
     with suppress(AttributeError, OSError, TypeError):  # no glibc here
         mallopt = ctypes.CDLL(None).mallopt
-        return all([mallopt(-4, 0), mallopt(-1, -1), mallopt(-2, 1 << 26)])  # no maps of its own, no trimming, 64 MiB more at a time
+        return all([mallopt(-3, 32 << 20), mallopt(-1, 2**31 - 1), mallopt(-2, 64 << 20)])  # up to 32 MiB (the most it allows), from a heap that shrinks by 2 GiB and grows by 64 MiB
     return False
 
 # %% ../nbs/02a_policy.ipynb #9b7fcc01

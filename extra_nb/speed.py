@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMPLES', 'NEW', 'LONGEST', 'Candidate', 'PEERS',
-           'DEVICES', 'RATE', 'TRL_SETTINGS', 'JOBS', 'AXES', 'compare', 'Workload', 'story', 'varied',
+           'SLOW', 'DEVICES', 'RATE', 'TRL_SETTINGS', 'JOBS', 'AXES', 'compare', 'Workload', 'story', 'varied',
            'ends_by_chance', 'problems_for', 'workload', 'row_lengths', 'now', 'our_sampler', 'peer_model',
            'generate_sampler', 'batch_sampler', 'candidates', 'alternate', 'decode_bytes', 'copy_bandwidth',
            'SpeedBench', 'SamplerBench', 'bench_sampler', 'rate_table', 'aligned', 'rate_figure', 'bar_figure',
@@ -48,7 +48,7 @@ from .decoder import left_pad
 from .embedders import load_embedder
 from .figures import BLUE, GREY, ORANGE, new_figure, png_bytes
 from .novelty import NoveltyBonus
-from .policy import Policy, keep_freed_memory, load_policy, tiny_policy, tiny_tokenizer
+from .policy import Policy, faster_dtype, keep_freed_memory, load_policy, tiny_policy, tiny_tokenizer
 from .regeneration import PrefixRegeneration
 from .sampler import context_of, sample, score
 from .train import Trainer
@@ -272,6 +272,14 @@ def candidates(
             **{f"{name} {kind}": make(policy, work, kind) for name, make in PEERS.items() for kind in ("fp32", "bf16")}}
 
 # %% ../nbs/10b_speed.ipynb #e0a93b26
+SLOW = 1.5  # whoever takes so many times as long as the fastest of its side is measured once
+
+
+def _hopeless(name: str, first: dict[str, float]) -> bool:
+    "Was a candidate in the first round, in seconds, far behind others of its side?"
+    return first[name] > SLOW * min(seconds for other, seconds in first.items() if other.startswith("ours") == name.startswith("ours"))
+
+
 def alternate(
     candidates: dict[str, Candidate],
     work: Workload,
@@ -297,8 +305,7 @@ def alternate(
             assert lengths == work.lengths, f"{name} made {sum(lengths)} tokens where {work.tokens} were asked for"
             if device.type == "cuda": peaks[name] = max(peaks.get(name, 0), torch.cuda.max_memory_allocated(device))
         say(f"  round {i + 1}/{repeats}: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in rounds[-1].items()))
-        fastest = min((seconds for name, seconds in rounds[0].items() if not name.startswith("ours")), default=0)
-        running = {name: run for name, run in running.items() if name.startswith("ours") or rounds[0][name] <= 3 * fastest}
+        running = {name: run for name, run in running.items() if not _hopeless(name, rounds[0])}
     return {"rounds": rounds, "left_out": left_out, "peak_bytes": peaks or None}
 
 # %% ../nbs/10b_speed.ipynb #d8999404
@@ -518,7 +525,7 @@ def our_step(
             "tokens": metrics["tokens/generated"]}
 
 # %% ../nbs/10b_speed.ipynb #c6f02def
-TRL_SETTINGS = {"TRL fp32": dict(), "TRL bf16 weights": dict(weights="bf16"), "TRL bf16 autocast": dict(autocast=True)}
+TRL_SETTINGS = {"TRL bf16 weights": dict(weights="bf16"), "TRL bf16 autocast": dict(autocast=True), "TRL fp32": dict()}
 
 
 def trl_config(
@@ -547,7 +554,7 @@ def trl_steps(
     steps: int,
     weights: str = "fp32",  # or "bf16"
     autocast: bool = False,
-    between: Callable[[], None] = lambda: None,  # Called after each step
+    between: Callable[[list[dict]], bool | None] = lambda steps: None,  # Called after each step with all of them so far; True: no more
 ) -> list[dict[str, float]]:  # For each step: seconds, sampling, update; tokens
     "Steps of TRL's trainer, timed."
     if not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
@@ -578,18 +585,18 @@ def trl_steps(
     return found
 
 # %% ../nbs/10b_speed.ipynb #3d34cf3e
-def _step_clock(found: list[dict], device: torch.device, between: Callable[[], None]):
+def _step_clock(found: list[dict], device: torch.device, between: Callable[[list[dict]], bool | None]):
     "A callback that times each step of a `transformers` trainer."
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *args, **kwargs): found.append({"start": now(device)})
 
-        def on_step_end(self, *args, **kwargs):
+        def on_step_end(self, args, state, control, **kwargs):
             step = found[-1]
             step["seconds"] = now(device) - step.pop("start")
             step["update"] = step["seconds"] - step["sampling"]
-            between()
+            control.should_training_stop |= bool(between(found))
 
     return Clock()
 
@@ -617,21 +624,24 @@ def bench_step(
     _places(config)
     policy, steps = _load(config), []
     original = varied(policy, model=deepcopy(policy.base))  # our steps change the weights
-    trainers = {f"ours {kind}": our_trainer(policy, kind, config) for kind in ("fp32", "bf16")}
+    own = f"ours {(kind := faster_dtype(policy.device.type))}"
+    trainer, fastest = our_trainer(policy, kind, config), math.inf
     for name, setting in TRL_SETTINGS.items():
         say(f"{name}: {config.problems} problems x {config.group_size} responses x {config.new_tokens} tokens ...")
         ours: list[dict] = []
 
-        def between(): ours.append({n: our_step(t) for n, t in trainers.items()})
+        def between(theirs):
+            ours.append(our_step(trainer))
+            return len(theirs) > 1 and theirs[-1]["seconds"] > SLOW * fastest
 
         theirs = trl_steps(original, config, config.repeats + 1, **setting, between=between)
-        steps += [{name: their, **our} for their, our in zip(theirs, ours)][1:]
-        for i, r in enumerate(steps[-config.repeats :]):
-            say(f"  round {i + 1}/{config.repeats}: " + ", ".join(f"{n} {s['seconds']:.2f} s" for n, s in r.items()))
+        rounds = [{name: their, own: our} for their, our in zip(theirs, ours)][1:]  # the first one was the warm-up
+        for i, r in enumerate(rounds): say(f"  round {i + 1}/{config.repeats}: " + ", ".join(f"{n} {s['seconds']:.2f} s" for n, s in r.items()))
+        fastest, steps = min(fastest, *(s["seconds"] for s in theirs[1:])), steps + rounds
     assert len({s["tokens"] for r in steps for s in r.values()}) == 1, "not all made the same number of tokens"
     found = compare([{n: s["seconds"] for n, s in r.items()} for r in steps], "seconds")
-    fastest = min(found["peers"], key=found["peers"].get)
-    chosen = {n: [r[n] for r in steps if n in r and (fastest in r or n not in trainers)] for n in [*trainers, *TRL_SETTINGS]}
+    best = min(found["peers"], key=found["peers"].get)
+    chosen = {n: [r[n] for r in steps if n in r and (best in r or n != own)] for n in [own, *TRL_SETTINGS]}
     parts = {n: {part: median(s[part] for s in runs) for part in ("sampling", "update")} for n, runs in chosen.items()}
     say("\n" + seconds_table(found, parts))
     record = {"bench": "step", "unit": "seconds per step", **found, "parts": parts, "tokens": next(iter(steps[0].values()))["tokens"]}

@@ -478,10 +478,13 @@ def _update(
     for group in self.optimiser.param_groups: group["lr"] = learning_rate(c, step)
     size = c.minibatch_problems or max(1, len(groups))
     self.policy.model.train(c.gradient_checkpointing)  # which works in this mode only
-    for start in [s for _ in range(c.epochs) for s in range(0, len(groups), size)]:
+    starts, extra = range(0, len(groups), size), self.ranks.lead(lambda: [pair for m in self.mechanisms for pair in m.extra_sequences(step)])
+    for n, start in [pair for _ in range(c.epochs) for pair in enumerate(starts)]:
         self.optimiser.zero_grad(set_to_none=True)
+        more = extra[n :: len(starts)]  # each of them in one mini-batch
+        rollouts = [r for g in groups[start : start + size] for r in g.rollouts] + [r for r, _ in more]
         try:
-            found = self._accumulate([r for g in groups[start : start + size] for r in g.rollouts], advantages[start : start + size].flatten())
+            found = self._accumulate(rollouts, torch.cat([advantages[start : start + size].flatten(), torch.tensor([a for _, a in more])]))
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, c.grad_clip or math.inf).item()
             if not math.isfinite(norm): raise _NotFinite(f"the gradient's norm is {norm}")
         except _NotFinite as e:

@@ -99,7 +99,7 @@ def test_two_runs_are_compared_in_one_table(run, tmp_path, capsys):
     assert any(p.suffix == ".png" for p in (tmp_path / "both").rglob("*"))
 
 
-@pytest.mark.parametrize("mechanisms", ["none", "novelty", "regeneration", "novelty,regeneration"])
+@pytest.mark.parametrize("mechanisms", ["none", "novelty", "regeneration", "novelty,regeneration", "replay"])
 def test_each_choice_of_mechanisms_trains(mechanisms, tmp_path):
     assert train_main([*SHORT, "--mechanisms", mechanisms, "--out", str(tmp_path / "r"), "--heldout", "0"]) == 0
     config = json.loads((tmp_path / "r" / "config.json").read_text())

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -443,8 +444,28 @@ def test_plans_that_cannot_be_meant_are_refused(changes, said, tiny_regime):
     with pytest.raises(InputError, match=said): plan(**changes)
 
 
+@pytest.mark.parametrize("changes, said", [
+    (dict(only={"tinny": ("grpo",)}), "did you mean 'tiny'"), (dict(only={"tiny": ("grpo", "extr")}), "did you mean 'extra'"),
+    (dict(only={"tiny": ("extra",)}), "must run 'grpo' too"), (dict(only={"tiny": ("grpo",)}, tests=TEST), "arm in plan 'p'")])
+def test_arms_of_a_regime_are_known_and_can_be_compared(changes, said, tiny_regime):
+    with pytest.raises(InputError, match=said): plan(**changes)
+
+
+def test_a_regime_may_run_fewer_arms(tiny_regime):
+    some = plan(regimes=("tiny", "mixed"), only={"mixed": ("grpo",)})
+    assert [(a.name, r.name, s) for a, r, s in some.runs] == [("grpo", "tiny", 0), ("extra", "tiny", 0), ("grpo", "mixed", 0),
+                                                              ("grpo", "tiny", 1), ("extra", "tiny", 1), ("grpo", "mixed", 1)]
+    assert {q[:3] for q in some.questions} == {("tiny", "grpo", "extra")}
+
+
+def test_settings_of_a_plan_are_those_of_its_arms(tmp_path, tiny_regime):
+    written = written_plan(plan()) | {"settings": {"lr": 1e-3, "epochs": 2}, "arms": ["grpo", {"name": "slow", "settings": {"lr": 1e-5}}]}
+    (tmp_path / "plan.json").write_text(json.dumps(written))
+    assert [arm.settings for arm in read_plan(tmp_path / "plan.json").arms] == [{"lr": 1e-3, "epochs": 2}, {"lr": 1e-5, "epochs": 2}]
+
+
 def test_a_plan_is_the_same_after_a_file(tmp_path, tiny_regime):
-    for p in (QUICK, plan(kind="confirmatory", seeds=FRESH, tests=TEST)):
+    for p in (QUICK, plan(kind="confirmatory", seeds=FRESH, tests=TEST), plan(only={"tiny": ("grpo",)})):
         (tmp_path / "plan.json").write_text(json.dumps(written_plan(p)))
         assert read_plan(tmp_path / "plan.json") == p
 
@@ -534,3 +555,13 @@ def test_intervals_cover_and_pairs_pair():
     with pytest.raises(InputError, match="finite"): sign_flip_test([math.nan])
     rows = compare_pairs({"a": np.arange(1.0, 11.0), "b": np.zeros(10)})
     assert [r["p_holm"] for r in rows] == [4 / 2**10, 1.0] and rows[1]["interval"] == (0.0, 0.0)
+
+
+def test_what_a_confirmation_of_this_project_claims_was_planned():
+    "Its results, as far as they are there, are results of the plan's own runs."
+    home = Path(__file__).parent.parent / "nbs" / "experiments"
+    plan = read_plan(home / "confirmation.json")
+    runs = {(r.name, a.name, s) for a, r, s in plan.runs}
+    for path in (home / "results" / plan.name).glob("*/*.json"):
+        spec = json.loads(path.read_text())["spec"]
+        assert (spec["regime"]["name"], spec["arm"]["name"], spec["seed"]) in runs and spec["budget"] == plan.budget

@@ -16,6 +16,7 @@ from extra_nb.grpo import Mechanism
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
+from extra_nb.replay import SuccessReplay
 from extra_nb.tasks import arithmetic
 from extra_nb.train import RunStopped, Trainer, fixed_randomness
 from extra_nb.types import InputError, Verdict, stable_hash
@@ -52,7 +53,7 @@ class Dice(Mechanism):
 MECHANISMS = {"grpo": lambda: [], "novelty": lambda: [novelty()], "regeneration": lambda: [regeneration()], "both": lambda: [novelty(), regeneration()],
               "ngram": lambda: [novelty(kind="ngram")], "surprise, placebo": lambda: [novelty(kind="surprise", placebo=True)],
               "running scale, before the norm": lambda: [novelty(scale="running", before_norm=True)], "random prefixes": lambda: [regeneration(select="random")],
-              "dice": lambda: [Dice()]}
+              "replay": lambda: [SuccessReplay(per_step=6, keep=2, age=3)], "dice": lambda: [Dice()]}
 
 
 def trainer(out, mechanisms=(), adapter="none", policy=None, problems=PROBLEMS, seed=0, **settings):
@@ -96,6 +97,7 @@ def test_k_steps_and_k_more_are_2k_steps(tmp_path, name, adapter):
     whole, resumed = straight_and_resumed(tmp_path, MECHANISMS[name], adapter)
     assert_equal(everything(whole), everything(resumed))
     if name in ("regeneration", "both"): assert sum(m["regen/groups"] for m in resumed.history[2:]) > 0, "a queue must have been taken over"
+    if name == "replay": assert sum(m["replay/used"] for m in resumed.history[2:]) > 0, "successes must have been taken over"
     if name in ("novelty", "both"): assert sum(m["novelty/paid"] for m in resumed.history[2:]) > 0, "a memory must have been taken over"
 
 

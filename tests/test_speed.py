@@ -120,10 +120,10 @@ def test_candidates_take_turns_after_a_warm_up():
     assert [n for n, _ in log] == ["ours", "theirs", "bad", "ours", "theirs", "ours", "theirs"] and [limit for _, limit in log[3:]] == [None] * 4
 
 
-def test_a_peer_that_cannot_win_runs_once():
-    some = {n: counted(n, [], (3, 2), s) for n, s in (("ours fp32", 50.0), ("fast", 2.0), ("near", 6.0), ("slow", 6.1))}
+def test_who_cannot_win_runs_once():
+    some = {n: counted(n, [], (3, 2), s) for n, s in (("ours fp32", 50.0), ("ours bf16", 80.0), ("fast", 2.0), ("near", 3.0), ("slow", 3.1))}
     found = alternate(some, Workload((), 1, 3, (3, 2)), 3, torch.device("cpu"), quiet)
-    assert [list(r) for r in found["rounds"]] == [list(some)] + [["ours fp32", "fast", "near"]] * 2
+    assert [list(r) for r in found["rounds"]] == [list(some)] + [["ours fp32", "fast", "near"]] * 2  # the faster one of ours stays, however slow
 
 
 def test_ours_may_not_fail_and_nobody_may_make_fewer_tokens():
@@ -174,7 +174,7 @@ def test_step_command_and_memory_of_steps(tmp_path, capsys):
     found = result(tmp_path, "step", "--repeats", "1", "--problems", "2", "--group-size", "4", "--new-tokens", "6")
     assert found["tokens"] == 2 * 4 * 6 and set(found["peers"]) == set(TRL_SETTINGS) and len(found["rounds"]) == 3
     assert found["ratio"] == pytest.approx(min(found["peers"].values()) / found["ours"])
-    assert set(found["parts"]) == {"ours fp32", "ours bf16", *TRL_SETTINGS} and all(p["sampling"] > 0 and p["update"] > 0 for p in found["parts"].values())
+    assert set(found["parts"]) == {found["setting"], *TRL_SETTINGS} and all(p["sampling"] > 0 and p["update"] > 0 for p in found["parts"].values())
     shown = capsys.readouterr()
     assert "ratio" in shown.out and "train_runtime" not in shown.out and "Warning" not in shown.err
 
@@ -266,8 +266,8 @@ def test_trl_samples_from_the_full_distribution_without_ends(policy, monkeypatch
 
     monkeypatch.setattr(speed, "peer_model", watched)
     turns = []
-    steps = trl_steps(policy, StepBench(problems=2, group_size=2, new_tokens=5), 2, between=lambda: turns.append(len(turns)))
-    assert [s["tokens"] for s in steps] == [20, 20] and turns == [0, 1]
+    steps = trl_steps(policy, StepBench(problems=2, group_size=2, new_tokens=5), 2, between=lambda steps: turns.append(len(steps)))
+    assert [s["tokens"] for s in steps] == [20, 20] and turns == [1, 2]
     c = seen["config"]
     assert (c.do_sample, c.temperature, c.top_p, c.top_k, c.eos_token_id, c.max_new_tokens) == (True, 1.0, 1.0, 0, None, 5)
     assert sorted(seen["prompts"]) == sorted(len(policy.encode(p)) for p in problems_for(policy, 2) for _ in range(2))
@@ -288,7 +288,7 @@ def test_peaks_grow_with_the_logits_only_where_they_are_held_whole():
     sizes = dict(width=8, vocabulary=10_000, rows=4)  # a chunk of logits is above 32 MiB: smaller blocks malloc keeps for itself
     short, long = (head_peak("unchunked", length=n, **sizes) for n in (256, 1024))
     assert 3 < long / short < 5 and long > 2 * 4 * 4096 * 10_000
-    assert head_peak("ours", length=1024, **sizes) < long / 2
+    assert head_peak("ours", length=1024, **sizes) < 0.7 * long  # a chunk of logits, and what a first use of the library loads
 
 
 def test_a_child_that_fails_is_reported_in_one_line():

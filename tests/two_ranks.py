@@ -18,6 +18,7 @@ from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.ranks import Ranks, join, leave
 from extra_nb.regeneration import PrefixRegeneration
+from extra_nb.replay import SuccessReplay
 from extra_nb.tasks import arithmetic
 from extra_nb.train import RunStopped, Trainer
 from extra_nb.types import Verdict, stable_hash
@@ -36,7 +37,8 @@ class Judge:
 def trainer(out, ranks=None, adapter="none", **settings):
     policy = tiny_policy() if adapter == "none" else load_policy("tiny", adapter=adapter, lora_rank=4)
     embedder = NgramEmbedder()
-    mechanisms = [NoveltyBonus(embedder=embedder, min_history=4), PrefixRegeneration(start_step=1, per_step=2, min_gap=2, cut_at="entropy", embedder=embedder)]
+    mechanisms = [NoveltyBonus(embedder=embedder, min_history=4), PrefixRegeneration(start_step=1, per_step=2, min_gap=2, cut_at="entropy", embedder=embedder),
+                  SuccessReplay(per_step=4)]
     settings = {"steps": 4, "problems_per_step": 4, "group_size": 4, "max_new_tokens": 12, "lr": 3e-3, "verifier": Judge(), "say": None, **settings}
     return Trainer(policy, PROBLEMS, mechanisms, out=out, ranks=ranks, **settings)
 
