@@ -113,6 +113,21 @@ def test_a_model_that_disagrees_is_decoded_the_plain_way(monkeypatch):
     assert type(decoder(policy, [[5, 6]], torch.tensor([0]))) is PlainDecoder
 
 
+@pytest.mark.parametrize("weights, decoding", [(1, "plain"), (40, "fast")])
+def test_what_may_differ_is_measured_by_rounding(weights, decoding, monkeypatch):
+    "A disturbance that a calm policy shows at once is lost in the rounding of a wild one, whose plain way is as far from the truth."
+    import extra_nb.decoder as module
+
+    right = module._one_query
+    monkeypatch.setattr(module, "_one_query", lambda *args: right(*args) * 1.3)
+    policy = tiny_policy(layers=24, compute_dtype="bf16")
+    with torch.no_grad():
+        for p in policy.model.parameters():
+            if p.ndim > 1: p.mul_(weights)
+    twin_of(policy)
+    assert policy.decoding == decoding and policy.compute_dtype == "bf16"
+
+
 @pytest.mark.parametrize("contexts, length", [([[1, 2, 3], [1, 2, 4]], 2), ([[1], [1]], 0), ([[1, 2], [1, 2]], 1), ([[3, 1], [2, 1]], 0), ([[9]], 0)])
 def test_shared_head(contexts, length): assert shared_head(contexts) == length
 
