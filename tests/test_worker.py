@@ -287,8 +287,9 @@ def test_an_interrupt_while_waiting_shifts_no_later_reply(pool, monkeypatch):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from extra_nb.worker import Pool
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job, as the tests may be, is started with it ignored
 sys.path.append(sys.argv[1])
 pool = Pool("functions_under_test:load", int(sys.argv[2]), 500.0)
 pool.ask_all([("late", 0.2, i) for i in range(4)])
