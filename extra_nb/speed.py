@@ -632,12 +632,13 @@ def bench_step(
 
         def between(theirs):
             ours.append(our_step(trainer))
-            return len(theirs) > 1 and theirs[-1]["seconds"] > SLOW * fastest
+            return theirs[-1]["seconds"] > SLOW * fastest
 
         theirs = trl_steps(original, config, config.repeats + 1, **setting, between=between)
-        rounds = [{name: their, own: our} for their, our in zip(theirs, ours)][1:]  # the first one was the warm-up
+        rounds = [{name: their, own: our} for their, our in zip(theirs, ours)]
+        rounds = rounds[1:] or rounds  # the first one was the warm-up
         for i, r in enumerate(rounds): say(f"  round {i + 1}/{config.repeats}: " + ", ".join(f"{n} {s['seconds']:.2f} s" for n, s in r.items()))
-        fastest, steps = min(fastest, *(s["seconds"] for s in theirs[1:])), steps + rounds
+        fastest, steps = min([fastest, *(r[name]["seconds"] for r in rounds)]), steps + rounds
     assert len({s["tokens"] for r in steps for s in r.values()}) == 1, "not all made the same number of tokens"
     found = compare([{n: s["seconds"] for n, s in r.items()} for r in steps], "seconds")
     best = min(found["peers"], key=found["peers"].get)
