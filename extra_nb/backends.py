@@ -16,6 +16,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from .decoder import left_pad
 from .policy import Policy
-from .sampler import Sampling, check_request, context_of, sample, score
+from .sampler import Sampling, check_request, context_of, _rollout, sample, score
 from .types import InputError, Request, Rollout, stable_hash, unknown_name
 
 # %% ../nbs/03a_backends.ipynb #e30c242b
@@ -69,16 +70,14 @@ def sample_by(
 
 
 def _unscored(policy: Policy, request: Request, index: int, tokens: list[int], stopped: bool) -> Rollout:
-    ids = torch.tensor(tokens)
-    text = policy.decode([*request.prefix_ids, *tokens])
-    return Rollout(request, index, ids, torch.zeros(len(ids)), torch.zeros(len(ids)), "stop" if stopped else "length", text)
+    return _rollout(policy, request, index, torch.tensor(tokens), torch.zeros(len(tokens)), torch.zeros(len(tokens)), stopped)
 
 
 def _scored(policy: Policy, group: list[Rollout], temperature: float) -> list[Rollout]:
     "The same rollouts with their log-probabilities and entropies."
     lengths = [len(r.tokens) for r in group]
     logprobs, entropies = (x.cpu().split(lengths) for x in score(policy, group, temperature))
-    return [Rollout(r.request, r.index, r.tokens, logp.clone(), H.clone(), r.finish_reason, r.text) for r, logp, H in zip(group, logprobs, entropies)]
+    return [replace(r, logprobs=logp.clone(), entropies=H.clone()) for r, logp, H in zip(group, logprobs, entropies)]
 
 # %% ../nbs/03a_backends.ipynb #85d8a473
 @contextmanager

@@ -33,7 +33,7 @@ from .checkpoints import last_checkpoint, tidy, write_whole
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
 from .novelty import KINDS, SCALES, NoveltyBonus
-from .policy import ADAPTERS, DTYPES, Policy, faster_dtype, keep_freed_memory, load_policy
+from .policy import ADAPTERS, DTYPES, Policy, compute_named, device_named, keep_freed_memory, load_policy
 from .prefix import CUT_AT
 from .ranks import Ranks, join, leave
 from .regeneration import HARD, SELECT, PrefixRegeneration
@@ -551,8 +551,7 @@ def _begun(out: Path, resume: bool) -> tuple[dict, dict]:  # What stands in conf
 
 def _compute(config: RunConfig) -> str:
     "The precision of the arithmetic. Which one is faster is found out by trying, so that two processes might not find the same."
-    if config.compute != "auto" or config.model == "tiny": return config.compute
-    return faster_dtype("cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu"))
+    return compute_named(config.compute, config.model, device_named(config.device))
 
 
 def _made(folder: Path):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['ALPHABET', 'DTYPES', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
-           'context_length', 'tiny_policy', 'faster_dtype', 'keep_freed_memory', 'load_policy', 'smollm2_folder',
-           'load_smollm2']
+           'context_length', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named', 'keep_freed_memory',
+           'load_policy', 'smollm2_folder', 'load_smollm2']
 
 # %% ../nbs/02a_policy.ipynb #f020b167
 import ctypes
@@ -367,6 +367,23 @@ def faster_dtype(
 
     return "bf16" if seconds(torch.bfloat16) * 1.5 < seconds(torch.float32) else "fp32"
 
+# %% ../nbs/02a_policy.ipynb #autocd01
+def device_named(
+    device: str,  # A name of torch, or "auto": the GPU if there is one
+) -> str:
+    "The device that is meant."
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def compute_named(
+    compute: str,  # "fp32", "bf16", or "auto": whichever is faster there, found out by trying
+    model: str,  # As `load_policy` takes it; for "tiny" there is nothing to try
+    device: str,  # From `device_named`
+) -> str:  # "fp32" or "bf16"
+    "The precision that is meant."
+    if compute != "auto": return compute
+    return "fp32" if model == "tiny" else faster_dtype(device)
+
 # %% ../nbs/02a_policy.ipynb #keepcd01
 def keep_freed_memory() -> bool:  # Was there a C library that could be asked?
     "Ask the C library to keep the memory of freed tensors for the next ones, instead of giving it back to the system (mallopt(3))."
@@ -434,7 +451,7 @@ def load_policy(
     if adapter not in ADAPTERS: raise unknown_name("adapter", adapter, ADAPTERS)
     if weights not in DTYPES: raise unknown_name("weights", weights, DTYPES)
     if compute not in (*DTYPES, "auto"): raise unknown_name("compute", compute, (*DTYPES, "auto"))
-    if device == "auto": device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_named(device)
     if name == "tiny":
         tiny = tiny_policy(seed)
         model, tokenizer = tiny.model.to(device), tiny.tokenizer
@@ -444,7 +461,7 @@ def load_policy(
     if adapter == "qlora" and name in ("tiny", "smollm2-135m"): raise InputError(f"qlora needs a model folder or hub name, not {name!r}")
     if adapter != "none": model = _add_lora(model, lora_rank, lora_alpha, adapter == "qlora", seed)
     if template == "auto": template = "chat" if getattr(tokenizer, "chat_template", None) else "plain"
-    if compute == "auto": compute = "fp32" if name == "tiny" else faster_dtype(device)
+    compute = compute_named(compute, name, device)
     return Policy(model, tokenizer, name, template=template, compute_dtype=compute, **kwargs)
 
 # %% ../nbs/02a_policy.ipynb #2bb5eded

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from .grpo import Mechanism
-from .types import REASONS, Group, InputError, Problem, unknown_name
+from .types import REASONS, Group, InputError, Problem, one_line, unknown_name
 from .verifier import Verifier
 from .worker import MEMORY, Pool
 
@@ -83,9 +83,6 @@ log = logging.getLogger("extra_nb.rewards")
 LOGGED = 3  # failures of one step that are written out for each function; the others are counted
 
 
-def _one_line(error: BaseException) -> str: return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
 def _packed(functions: dict[str, Callable]) -> str:
     "Functions as text for `extra_nb.worker.user_functions`."
     import dill
@@ -93,7 +90,7 @@ def _packed(functions: dict[str, Callable]) -> str:
     for name, function in functions.items():
         try: dill.dumps(function, recurse=True)
         except Exception as e:
-            raise InputError(f"reward {name!r} cannot be sent to another process ({_one_line(e)}): "
+            raise InputError(f"reward {name!r} cannot be sent to another process ({one_line(e)}): "
                              "what it needs must be made or opened inside it") from None
     return base64.b64encode(dill.dumps(functions, recurse=True)).decode("ascii")
 
@@ -139,7 +136,7 @@ class CustomReward(Mechanism):
     def setup(self, policy, config) -> None:
         "Start a worker, so that a function that cannot be loaded is found before training."
         try: self._pool.start()
-        except RuntimeError as e: raise InputError(_one_line(e)) from None
+        except RuntimeError as e: raise InputError(one_line(e)) from None
 
     def reward(self, step: int, groups: list[Group]) -> dict[str, Tensor]:
         "The weighted parts, each (N, G)."
@@ -177,7 +174,7 @@ def load_reward(
     module = module_from_spec(spec_from_loader(label, SourceFileLoader(label, path)))
     sys.modules[label] = module  # dataclasses look there for their module
     try: module.__loader__.exec_module(module)
-    except (Exception, SystemExit) as e: raise InputError(f"{path} cannot be loaded: {_one_line(e)}") from None
+    except (Exception, SystemExit) as e: raise InputError(f"{path} cannot be loaded: {one_line(e)}") from None
     finally: del sys.modules[label]
     if not callable(getattr(module, name, None)):
         raise unknown_name(f"function in {path}", name, [n for n, f in vars(module).items() if callable(f) and not n.startswith("_")])

@@ -213,12 +213,14 @@ def _rollout(
     policy: Policy,
     request: Request,
     index: int,  # Its number in the group
-    row: dict[str, Tensor],  # A row of `_decode`, on the CPU
+    tokens: Tensor,
+    logprobs: Tensor,
+    entropies: Tensor,
+    stopped: bool,  # Did it end by itself?
 ) -> Rollout:
-    "A row that has ended as a rollout of its request."
-    tokens, logprobs, entropies = (row[name][: row["length"]].clone() for name in ("tokens", "logprobs", "entropies"))
+    "A response that has ended, on the CPU, as a rollout of its request."
     text = policy.decode([*request.prefix_ids, *tokens.tolist()])
-    return Rollout(request, index, tokens, logprobs, entropies, "stop" if row["stopped"] else "length", text)
+    return Rollout(request, index, tokens, logprobs, entropies, "stop" if stopped else "length", text)
 
 # %% ../nbs/03_sampler.ipynb #4b178aa6
 def sample(
@@ -248,7 +250,8 @@ def sample(
         rows = {name: x.cpu() for name, x in rows.items()}
         for n in range(len(rows["of"])):
             i, j = order[rows["of"][n] // group_size], int(rows["of"][n]) % group_size
-            made[i][j] = _rollout(policy, requests[i], j, {name: x[n] for name, x in rows.items()})
+            numbers = (rows[name][n, : rows["length"][n]].clone() for name in ("tokens", "logprobs", "entropies"))
+            made[i][j] = _rollout(policy, requests[i], j, *numbers, bool(rows["stopped"][n]))
         if progress: progress(sum(None not in group for group in made), len(made))
     policy.model.train(training)
     return [tuple(group) for group in made]

@@ -48,7 +48,7 @@ from .decoder import left_pad
 from .embedders import load_embedder
 from .figures import BLUE, GREY, ORANGE, new_figure, png_bytes
 from .novelty import NoveltyBonus
-from .policy import Policy, faster_dtype, keep_freed_memory, load_policy, tiny_policy, tiny_tokenizer
+from .policy import Policy, device_named, faster_dtype, keep_freed_memory, load_policy, tiny_policy, tiny_tokenizer
 from .regeneration import PrefixRegeneration
 from .sampler import context_of, sample, score
 from .train import Trainer
@@ -374,7 +374,7 @@ def _places(config: SpeedBench) -> tuple[Path | None, Path | None]:
 
 def _load(config: SpeedBench) -> Policy:
     "The policy, in fp32 weights."
-    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_named(config.device)
     if config.model != "tiny": policy = load_policy(config.model, compute="fp32", device=device)
     else:
         policy = tiny_policy(context=1024)  # the prompts here are longer than those of toy runs
@@ -836,7 +836,7 @@ def bench_memory(
     "Peak bytes of the loss over the head, and of whole steps."
     if config.step and not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
     _places(config)
-    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device = device_named(config.device)
     sizes = dict(width=config.width, vocabulary=config.vocabulary, rows=config.rows, device=device)
     measured = lengths_that_fit(config.rows, config.length, config.vocabulary, free_memory(torch.device(device)))
     say(f"head: {config.rows} x {config.length} tokens, width {config.width}, vocabulary {config.vocabulary} ...")

@@ -22,7 +22,7 @@ from queue import Empty, Full, Queue
 from threading import Thread
 
 from .checkpoints import write_whole
-from .types import InputError, unknown_name
+from .types import InputError, one_line, unknown_name
 
 # %% ../nbs/07d_trackers.ipynb #c1c4e3d6
 class Telling:
@@ -52,7 +52,7 @@ class Telling:
     def _try(self, call: Callable, *args):
         try: call(*args)
         except BaseException as e:  # SystemExit too: in this thread it would only end the telling, without a word
-            self.failed, self.why = self.failed + 1, _one_line(e)
+            self.failed, self.why = self.failed + 1, one_line(e)
 
     def news(self) -> str | None:  # A line; None if there is nothing new worth one
         "What the reader should know: the first failure, the tenth, the hundredth, and the same of what was dropped."
@@ -75,9 +75,6 @@ class Telling:
             left, self.queue = self.queue, Queue(self.queue.maxsize)
             self.dropped += sum(metrics is not None for metrics in _emptied(left))
         return self._line() if (self.failed, self.dropped) != self._said else None
-
-
-def _one_line(error: BaseException) -> str: return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _emptied(queue: Queue) -> list:
@@ -155,7 +152,7 @@ def _imported(module: str, function: str) -> Callable[[dict], None]:
     "A function of a module that stands in the working folder or is installed."
     sys.path.insert(0, os.getcwd())  # a command does not look there by itself
     try: found = importlib.import_module(module)
-    except Exception as e: raise InputError(f"track {module}:{function}: {module} cannot be imported ({_one_line(e)})") from None
+    except Exception as e: raise InputError(f"track {module}:{function}: {module} cannot be imported ({one_line(e)})") from None
     finally: sys.path.remove(os.getcwd())
     if not callable(getattr(found, function, None)):
         raise unknown_name(f"function in {module}", function, [n for n, f in vars(found).items() if callable(f) and not n.startswith("_")])

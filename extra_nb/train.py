@@ -43,7 +43,7 @@ from .ranks import Ranks, shares
 from .sampler import check_fits, context_of, score
 from .tasks import ProblemStream
 from .trackers import Telling
-from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, stable_hash, unknown_name
+from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, one_line, stable_hash, unknown_name
 from .verifier import Verifier
 
 # %% ../nbs/08_train.ipynb #0c42c00b
@@ -648,9 +648,6 @@ def _report(self: Trainer, metrics: dict):
     if trouble := self.tracker.news(): self.say(trouble)
     metrics |= {"tracker/failed": self.tracker.failed, "tracker/dropped": self.tracker.dropped}
 
-
-def _one_line(error: BaseException) -> str: return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
 # %% ../nbs/08_train.ipynb #b9494ccb
 @patch
 def fit(
@@ -713,7 +710,7 @@ def _fault(self: Trainer, error: Exception) -> str:
         with suppress(OSError):
             (self.out / "fault.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
             where = f" (details in {self.out / 'fault.txt'})"
-    return f"stopped after step {self.step_count}: {_one_line(error)}{where}"
+    return f"stopped after step {self.step_count}: {one_line(error)}{where}"
 
 
 @patch
@@ -724,7 +721,7 @@ def _rescue(self: Trainer) -> str:
     failed = ""
     if self.step_count and not self._changed and self._saved_at != self.step_count:
         try: self._save()
-        except Exception as e: failed = f"step {self.step_count} could not be saved ({_one_line(e)}); "
+        except Exception as e: failed = f"step {self.step_count} could not be saved ({one_line(e)}); "
     whole = [folder for folder in checkpoints(self.out) if not damage(folder)]
     return failed + (f"resume from {whole[-1]} with --resume {self.out}" if whole else "there is no checkpoint yet")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['REASONS', 'Problem', 'Request', 'Rollout', 'Verdict', 'Group', 'stable_hash', 'generator', 'InputError',
-           'unknown_name']
+           'unknown_name', 'one_line']
 
 # %% ../nbs/00_types.ipynb #f020b167
 import difflib
@@ -137,3 +137,10 @@ def unknown_name(
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return InputError(f"unknown {kind} {name!r}: {hint}known: {', '.join(known)}")
+
+
+def one_line(
+    error: BaseException,
+) -> str:  # Its kind and its words, at most 300 characters
+    "An error of somebody else's code, fit for a line of ours."
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -3,6 +3,7 @@ import sys
 import types
 from functools import partial
 
+import policies
 import pytest
 import torch
 from torch.testing import assert_close
@@ -10,7 +11,7 @@ from torch.testing import assert_close
 from extra_nb import backends
 from extra_nb.backends import SAMPLERS, VllmRows, cut, generate_rows, merged_weights, paged_rows, sample_by, sampler_named
 from extra_nb.cli import train_main
-from extra_nb.policy import _add_lora, tiny_policy
+from extra_nb.policy import tiny_policy
 from extra_nb.sampler import replay, sample
 from extra_nb.tasks import arithmetic
 from extra_nb.train import Trainer
@@ -25,17 +26,11 @@ def asked(policy):
     return [*map(Request, problems), Request(problems[1], prefix, (0.1,) * len(prefix), "regeneration")]
 
 
-def adapted():
-    policy = tiny_policy()
-    policy.model = _add_lora(policy.model, 4, 8.0, False, 0)
-    with torch.no_grad():
-        for name, p in policy.model.named_parameters():
-            if "lora_B" in name: p.normal_(0, 0.2)
-    return policy
+def with_adapter(): return policies.adapted(0.2)
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-@pytest.mark.parametrize("make", [tiny_policy, adapted], ids=["full", "lora"])
+@pytest.mark.parametrize("make", [tiny_policy, with_adapter], ids=["full", "lora"])
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_numbers_are_the_policys(draw, make, temperature):
     policy = make()
@@ -93,7 +88,7 @@ def test_cut():
 
 
 def test_an_adapter_is_multiplied_out_beside_the_weights():
-    policy = adapted()
+    policy = with_adapter()
     before = {n: p.clone() for n, p in policy.model.named_parameters()}
     plain = tiny_policy(seed=1)
     plain.model.load_state_dict(dict(merged_weights(policy)))
@@ -135,7 +130,7 @@ def vllm(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", module)
 
 
-@pytest.mark.parametrize("make", [tiny_policy, adapted], ids=["full", "lora"])
+@pytest.mark.parametrize("make", [tiny_policy, with_adapter], ids=["full", "lora"])
 def test_vllm_is_given_the_weights_of_each_step(vllm, make):
     policy, draw = make(), VllmRows()
     for step in range(2):

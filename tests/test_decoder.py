@@ -1,10 +1,11 @@
 "The fast decoder equals the plain one: architectures, adapters, precisions, shared heads, rows that leave, room that runs out."
+import policies
 import pytest
 import torch
 from torch.testing import assert_close
 
 from extra_nb.decoder import FastDecoder, PlainDecoder, decoder, shared_head, twin_of
-from extra_nb.policy import Policy, _add_lora, tiny_policy
+from extra_nb.policy import Policy, tiny_policy
 from extra_nb.sampler import replay, sample
 from extra_nb.types import Problem, Request
 
@@ -66,11 +67,7 @@ def test_any_other_architecture_is_decoded_somehow():
 
 
 def test_adapters_are_decoded_as_they_are():
-    policy = tiny_policy()
-    policy.model = _add_lora(policy.model, 4, 8.0, False, 0)
-    with torch.no_grad():
-        for name, p in policy.model.named_parameters():
-            if "lora_B" in name: p.normal_(0, 0.1)
+    policy = policies.adapted(0.1)
     both_ways(policy, CONTEXTS["head"], torch.tensor([0, 1, 2, 2]))
     assert policy.decoding == "fast"
 
