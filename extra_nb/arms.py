@@ -7,9 +7,9 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'REPLAY', 'ARMS', 'BINS', 'CURVES',
-           'EqualBonus', 'OraclePrefix', 'SuccessPrefix', 'mixed_chance', 'Focus', 'NoveltyShare', 'AnyReplay',
-           'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of', 'measured',
-           'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
+           'EqualBonus', 'OraclePrefix', 'SuccessPrefix', 'ReferencePrefix', 'mixed_chance', 'Focus', 'NoveltyShare',
+           'AnyReplay', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of',
+           'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
 # %% ../nbs/12a_arms.ipynb #25d08698
 import json
@@ -27,7 +27,7 @@ from torch import Tensor
 from .checkpoints import write_whole
 from .embedders import Embedder, embed, load_embedder
 from .grpo import Mechanism, dead_group_probability
-from .lab import MAX_NEW_TOKENS, ReachChecker, Regime, base_policy, competence, distinct_share, judge_policy, lines_to_go
+from .lab import MAX_NEW_TOKENS, ReachChecker, Regime, base_policy, competence, distinct_share, judge_policy, lines_to_go, shortest_path
 from .novelty import NoveltyBonus
 from .policy import Policy
 from .prefix import Prefix, cut_points, pack_prefixes, unpack_prefixes
@@ -165,6 +165,17 @@ def load_state_dict(self: SuccessPrefix, state: dict) -> None:
     self.successes = {i: (p.ids, p.entropies) for i, p in zip(state["solved"], unpack_prefixes(state["successes"]))}
     self.ordinary, self.tried, self.right = state["ordinary"], Counter(dict(state["tried"])), Counter(dict(state["right"]))
     self.left = {(problem_id, tuple(ids)): lines for problem_id, ids, lines in state["left"]}
+
+# %% ../nbs/12a_arms.ipynb #eedf0db6
+class ReferencePrefix(SuccessPrefix):
+    "A control: a demonstration stands in for the success of a problem that has none."
+    name = "reference_prefix"
+
+    def _cut(self, group):
+        if group.problem.id not in self.successes:
+            ids = torch.tensor(self.policy.tokenizer(shortest_path(group.problem), add_special_tokens=False).input_ids)
+            self.successes[group.problem.id] = ids, torch.zeros(len(ids))
+        return super()._cut(group)
 
 # %% ../nbs/12a_arms.ipynb #ffc4ca58
 def mixed_chance(
@@ -324,8 +335,8 @@ class Observer(Mechanism):
 
 # %% ../nbs/12a_arms.ipynb #79559e07
 KINDS_OF_MECHANISM = {"novelty": NoveltyBonus, "equal_bonus": EqualBonus, "regeneration": PrefixRegeneration, "oracle_prefix": OraclePrefix,
-                      "success_prefix": SuccessPrefix, "focus": Focus, "novelty_share": NoveltyShare, "replay": SuccessReplay,
-                      "any_replay": AnyReplay}
+                      "success_prefix": SuccessPrefix, "reference_prefix": ReferencePrefix, "focus": Focus, "novelty_share": NoveltyShare,
+                      "replay": SuccessReplay, "any_replay": AnyReplay}
 LAB_SETTINGS = {"problems_per_step": 32, "group_size": 8, "max_new_tokens": MAX_NEW_TOKENS, "lr": 2e-4, "weight_decay": 0.0, "steps": 10**6}
 
 
@@ -368,6 +379,7 @@ ARMS = {arm.name: arm for arm in (
     Arm("random_prefix", (("regeneration", {**REGENERATION, "select": "random"}),)),
     Arm("oracle_prefix", (("oracle_prefix", REGENERATION),)),
     Arm("success_prefix", (("success_prefix", REGENERATION),)),
+    Arm("reference_prefix", (("reference_prefix", REGENERATION),)),
     Arm("success_far", (("success_prefix", {**REGENERATION, "aim": "farthest"}),)),
     Arm("extra", (("novelty", NOVELTY), ("regeneration", REGENERATION))),
     Arm("replay", (("replay", REPLAY),)),

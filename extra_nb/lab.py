@@ -9,7 +9,8 @@ from __future__ import annotations
 __all__ = ['MODULUS', 'OPERATIONS', 'MAX_LINES', 'MAX_NEW_TOKENS', 'REGIMES', 'KS', 'result_of', 'distances', 'reach_problem',
            'reach_problems', 'read_prompt', 'read_path', 'follow', 'ReachChecker', 'lines_to_go', 'lab_tokenizer',
            'lab_policy', 'Recipe', 'wrong_facts', 'walk', 'supervised_examples', 'lab_cache', 'recipe_name',
-           'base_policy', 'Regime', 'find_regime', 'judge_policy', 'competence', 'distinct_share']
+           'base_policy', 'Regime', 'find_regime', 'judge_policy', 'competence', 'shortest_path', 'rate_by_lines_left',
+           'distinct_share']
 
 # %% ../nbs/12_lab.ipynb #d983b2b5
 import os
@@ -26,9 +27,10 @@ import torch
 from .checkpoints import put_in_place
 from .evaluate import Evaluation, evaluate, pass_at_k
 from .policy import Policy
+from .sampler import sample
 from .tasks import split_heldout
 from .train import versions, warm_start
-from .types import InputError, Problem, Verdict, generator, stable_hash, unknown_name
+from .types import InputError, Problem, Request, Verdict, generator, stable_hash, unknown_name
 
 # %% ../nbs/12_lab.ipynb #3d481fe3
 MODULUS = 31
@@ -340,6 +342,43 @@ def competence(
     wrong, right = 1 - pass_at_k(n, correct, 8).mean(), 1 - pass_at_k(n, n - correct, 8).mean()
     shares = {"all_wrong": wrong, "mixed": 1 - wrong - right, "all_correct": right}
     return {name: float(x) for name, x in ({f"pass@{k}": pass_at_k(n, correct, k).mean() for k in KS if k <= n} | shares).items()}
+
+# %% ../nbs/12_lab.ipynb #4d0dff29
+def shortest_path(
+    problem: Problem,  # Of Reach
+) -> str:  # A whole response
+    "A right response of the fewest lines."
+    signed, target, operations, state = read_prompt(problem.prompt)
+    lines = []
+    while state != target:
+        left = distances(state, operations)[target]
+        results = ((operation, result_of(state, operation)) for operation in operations)
+        operation, state = next((o, s) for o, s in results if distances(s, operations).get(target) == left - 1)
+        lines.append(f"{operation}={state}\n")
+    return "".join(lines) + f"#{len(lines)}" * signed
+
+# %% ../nbs/12_lab.ipynb #f51a81c7
+def _beginning(problem: Problem, left: int) -> str:
+    lines = re.findall(r".*\n", shortest_path(problem))
+    return "".join(lines[: len(lines) - left])
+
+
+def rate_by_lines_left(
+    policy: Policy,
+    problems: list[Problem],
+    samples: int = 8,  # Responses to each
+    seed: int = 0,
+) -> dict[int, float]:  # Lines left of the shortest path -> share of right responses; all its lines left: no prefix
+    "How often the policy is right if it is given the beginning of a right response."
+    found = {}
+    for left in range(1, max(p.level for p in problems) + 1):
+        asked = [p for p in problems if p.level >= left]
+        prefixes = [policy.tokenizer(_beginning(p, left), add_special_tokens=False).input_ids for p in asked]
+        groups = sample(policy, [Request(p, tuple(ids)) for p, ids in zip(asked, prefixes)], samples, max_new_tokens=MAX_NEW_TOKENS,
+                        seed_key=(seed, left), max_rows=1024)
+        verdicts = [v for p, group in zip(asked, groups) for v in ReachChecker().judge([p] * samples, [r.text for r in group])]
+        found[left] = sum(v.correct for v in verdicts) / len(verdicts)
+    return found
 
 # %% ../nbs/12_lab.ipynb #42b3f618
 def distinct_share(
