@@ -1,7 +1,7 @@
 """Write README.md from nbs/index.ipynb, without quarto. With --check: write nothing, exit 1 if README.md differs.
 
 nbdev makes its README with the quarto binary, which pip cannot install. What an index needs is little: text, code that is
-shown, results that are text. Directives and hidden cells go, links are turned to the repository's root, callouts become
+shown, results that are text. Directives, hidden cells and code that is not echoed go, links are turned to the root, callouts become
 GitHub's.
 """
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "<!-- Made from nbs/index.ipynb by tools/readme.py: change it there. -->"
 HIDDEN = re.compile(r"^#\|\s*(hide\b|default_exp\b|export|include:\s*false)|nbdev_export\(\)", re.MULTILINE)
+SILENT = re.compile(r"^#\|\s*echo:\s*false", re.MULTILINE)
 DIRECTIVE = re.compile(r"^#\|.*\n?", re.MULTILINE)
 FENCED = re.compile(r"(^```.*?^```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(\]\()(?![a-z]+:|#|/)([^)\s]+)")
@@ -51,7 +52,7 @@ def readme(notebook: dict) -> str:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown": blocks.append(markdown(source))
         elif cell["cell_type"] == "code" and source.strip() and not HIDDEN.search(source):
-            blocks.append(f"```python\n{DIRECTIVE.sub('', source).strip()}\n```")
+            if not SILENT.search(source): blocks.append(f"```python\n{DIRECTIVE.sub('', source).strip()}\n```")
             blocks += [result(output) for output in cell["outputs"]]
     return "\n\n".join([MARK, *(block.strip("\n") for block in blocks)]) + "\n"
 
