@@ -7,10 +7,11 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['CARD', 'FORMAT', 'OURS', 'write_whole', 'append_line', 'settle', 'pack', 'unpack', 'write_state', 'read_state',
-           'read_card', 'damage', 'write_checkpoint', 'put_in_place', 'checkpoints', 'last_checkpoint', 'discard',
-           'tidy', 'outdated', 'fingerprint', 'unfit', 'changes']
+           'checksum', 'signed', 'write_card', 'read_card', 'has_sums', 'damage', 'write_checkpoint', 'put_in_place',
+           'checkpoints', 'last_checkpoint', 'discard', 'tidy', 'outdated', 'fingerprint', 'unfit', 'changes']
 
 # %% ../nbs/07b_checkpoints.ipynb #e121b93f
+import hashlib
 import json
 import os
 import re
@@ -122,6 +123,34 @@ def read_state(
     except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise InputError(f"the state in {str(folder)!r} cannot be read ({type(e).__name__}: {e})") from None
 
+# %% ../nbs/07b_checkpoints.ipynb #c2ac350a
+def checksum(
+    path: Path,
+) -> str:  # SHA-256 as hexadecimal digits, as `sha256sum` prints it
+    "What two files have in common only if they are the same."
+    found, part = hashlib.sha256(), memoryview(bytearray(2**20))
+    with open(path, "rb", buffering=0) as f:
+        while n := f.readinto(part): found.update(part[:n])
+    return found.hexdigest()
+
+
+def signed(
+    card: dict,
+) -> dict:  # The same with a checksum of itself, "sum", at its end
+    "A card that shows if anything in it was changed."
+    said = {k: v for k, v in card.items() if k != "sum"}
+    return {**said, "sum": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
+
+
+def write_card(
+    folder: Path,  # With all files that it shall have
+    card: dict,  # What it belongs to
+):
+    "Write down what a folder holds."
+    files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    card = {**card, "files": {name: p.stat().st_size for name, p in files.items()}, "sums": {name: checksum(p) for name, p in files.items()}}
+    (folder / CARD).write_text(json.dumps(signed(card), indent=1), encoding="utf-8")
+
 # %% ../nbs/07b_checkpoints.ipynb #b8508768
 CARD, FORMAT = "checkpoint.json", 2  # FORMAT changes whenever older checkpoints can no longer be read
 
@@ -135,17 +164,28 @@ def read_card(
     return card if isinstance(card, dict) else {}
 
 
+def has_sums(card: dict) -> bool:
+    "Whether a card says what is in its files; those of earlier versions do not."
+    return "sums" in card or "sum" in card  # one changed byte cannot take away both
+
+
 def damage(
     folder: Path,  # A checkpoint
+    contents: bool = True,  # Read all of it; False: ask for sizes only
 ) -> str | None:  # What is wrong; None: it is whole
     "Whether a checkpoint is whole."
     card = read_card(folder)
     if not card: return f"it has no {CARD} that can be read"
+    if has_sums(card) and signed(card) != card: return f"{CARD} is not what was written: its checksum differs"
     if not isinstance(card.get("files"), dict): return f"its {CARD} does not list its files"
     for name, size in card["files"].items():
         try: found = (folder / name).stat().st_size
         except OSError: return f"{name} is missing"
         if found != size: return f"{name} holds {found} of {size} bytes"
+    for name, known in card.get("sums", {}).items() if contents else ():
+        try: found = checksum(folder / name)
+        except OSError as e: return f"{name} cannot be read: {e.strerror}"
+        if found != known: return f"{name} is not what was written: its checksum differs"
     return None
 
 # %% ../nbs/07b_checkpoints.ipynb #3fb0dc01
@@ -163,8 +203,7 @@ def write_checkpoint(
     try:
         partial.mkdir()
         fill(partial)
-        files = {p.relative_to(partial).as_posix(): p.stat().st_size for p in sorted(partial.rglob("*")) if p.is_file()}
-        (partial / CARD).write_text(json.dumps({"format": FORMAT, "step": step, **card, "files": files}, indent=1), encoding="utf-8")
+        write_card(partial, {"format": FORMAT, "step": step, **card})
         put_in_place(partial, final)
     except SafetensorError as e: raise OSError(f"{final}: {e}") from None  # what it calls a full disk
     finally: shutil.rmtree(partial, ignore_errors=True)
@@ -195,16 +234,19 @@ def checkpoints(
 
 def last_checkpoint(
     run: Path,  # A run directory, or a checkpoint in it
+    contents: bool = True,  # Read the files to be sure; False: their sizes are enough for now
 ) -> Path:  # The whole checkpoint with the highest step
     "The newest whole checkpoint of a run."
     if (run / CARD).exists():
-        if fault := damage(run): raise InputError(f"{str(run)!r} is damaged: {fault}")
+        if fault := damage(run, contents): raise InputError(f"{str(run)!r} is damaged: {fault}")
         return run
     found = checkpoints(run)
     if not found: raise InputError(f"nothing to resume in {str(run)!r}: it has no checkpoints/step-*")
-    whole = [folder for folder in found if not damage(folder)]
-    if not whole: raise InputError(f"nothing to resume in {str(run)!r}: {found[-1].name} is damaged: {damage(found[-1])}")
-    return whole[-1]
+    faults = {}
+    for folder in reversed(found):  # older ones are not read while a newer one is whole
+        if not (fault := damage(folder, contents)): return folder
+        faults[folder] = fault
+    raise InputError(f"nothing to resume in {str(run)!r}: {found[-1].name} is damaged: {faults[found[-1]]}")
 
 # %% ../nbs/07b_checkpoints.ipynb #d7540da8
 def discard(

@@ -544,7 +544,7 @@ def _begun(out: Path, resume: bool) -> tuple[dict, dict]:  # What stands in conf
         _made(out)
         return {}, {}
     tidy(out / "checkpoints")
-    last_checkpoint(out)
+    last_checkpoint(out, contents=False)  # which are read when the model is there
     config, results = ((out / name) for name in ("config.json", "eval.json"))
     return json.loads(config.read_text(encoding="utf-8")), json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
 

@@ -34,8 +34,8 @@ from torch import Tensor
 
 from .alarms import alarms, recent
 from .backends import SAMPLERS, sampler_named
-from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, last_checkpoint, outdated, pack, put_in_place
-from .checkpoints import read_card, read_state, settle, tidy, unfit, write_checkpoint, write_state, write_whole
+from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, has_sums, last_checkpoint, outdated, pack
+from .checkpoints import put_in_place, read_card, read_state, settle, tidy, unfit, write_card, write_checkpoint, write_state, write_whole
 from .decoder import twin_of
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy
@@ -722,7 +722,7 @@ def _rescue(self: Trainer) -> str:
     if self.step_count and not self._changed and self._saved_at != self.step_count:
         try: self._save()
         except Exception as e: failed = f"step {self.step_count} could not be saved ({one_line(e)}); "
-    whole = [folder for folder in checkpoints(self.out) if not damage(folder)]
+    whole = [folder for folder in checkpoints(self.out) if not damage(folder, contents=False)]
     return failed + (f"resume from {whole[-1]} with --resume {self.out}" if whole else "there is no checkpoint yet")
 
 
@@ -926,6 +926,9 @@ def _fitting(
     if differs := unfit(card, here): raise InputError(f"{folder} does not fit this run: {'; '.join(differs)}")
     if self.config.kl_coef and not reference.is_dir():
         raise InputError(f"{str(reference)!r} is not there: the KL penalty is measured from it; a run without one resumes with kl_coef=0")
+    if self.config.kl_coef and read_card(reference) and (fault := damage(reference)):
+        raise InputError(f"{str(reference)!r} is damaged, and the KL penalty is measured from it: {fault}")
+    if not has_sums(card): self.say(f"{folder.name} was made before checkpoints had checksums: only the sizes of its files could be checked")
     for line in changes(card, here): self.say(line)
     return folder
 
@@ -972,6 +975,7 @@ def _save_reference(self: Trainer):
     if self._reference_at == final: return
     shutil.rmtree(partial, ignore_errors=True)
     self.policy.save_reference(partial)
+    write_card(partial, {})
     put_in_place(partial, final)  # in place of what another run may have left
     self._reference_at = final
 

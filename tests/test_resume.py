@@ -1,7 +1,9 @@
 "Exact resume and reload safety: what is equal bit for bit, what is refused, and what is merely said."
+import hashlib
 import json
 import os
 import random
+import shutil
 from copy import deepcopy
 
 import numpy as np
@@ -10,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, outdated, pack, read_card, read_state, tidy, write_checkpoint, write_state
+from extra_nb.checkpoints import append_line, checkpoints, damage, discard, last_checkpoint, outdated, pack, read_card, read_state, signed, tidy
+from extra_nb.checkpoints import write_checkpoint, write_state
 from extra_nb.embedders import NgramEmbedder
 from extra_nb.grpo import Mechanism
 from extra_nb.novelty import NoveltyBonus
@@ -317,7 +320,7 @@ def test_a_card_of_an_earlier_version_says_nothing_of_embedders(saved):
     path = last_checkpoint(saved) / "checkpoint.json"
     card = read_card(path.parent)
     del card["rests_on"]
-    path.write_text(json.dumps(card))
+    path.write_text(json.dumps(signed(card)))
     assert trainer(saved, [novelty(embedder=NgramEmbedder(n=4)), regeneration()]).resume() == 1
 
 
@@ -332,7 +335,7 @@ def test_what_is_merely_different_is_said(saved):
     said = []
     card = read_card(last_checkpoint(saved))
     card["versions"]["torch"] = "1.0"
-    (last_checkpoint(saved) / "checkpoint.json").write_text(json.dumps(card))
+    (last_checkpoint(saved) / "checkpoint.json").write_text(json.dumps(signed(card)))
     t = trainer(saved, MECHANISMS["both"](), lr=0.5, say=said.append)
     assert t.resume() == 1
     assert "lr=0.5 (was 0.003)" in said[0] and "torch" in said[1] and "(was 1.0)" in said[1] and len(said) == 2
@@ -343,7 +346,7 @@ def test_what_is_merely_different_is_said(saved):
 
 def test_another_format_is_refused_with_the_version_that_made_it(saved):
     path = last_checkpoint(saved) / "checkpoint.json"
-    path.write_text(json.dumps({**read_card(path.parent), "format": 99}))
+    path.write_text(json.dumps(signed({**read_card(path.parent), "format": 99})))
     with pytest.raises(InputError, match="format is 99 and this version reads 2; it was made by extra_nb"): trainer(saved, MECHANISMS["both"]()).resume()
 
 
@@ -370,6 +373,96 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, hurt):
     again.fit()
     assert_equal(everything(whole), everything(again))
     for folder in checkpoints(tmp_path / "run"): assert damage(folder) is None
+
+
+def flip(path, at):
+    "Change one bit of a file; its size stays."
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def without_sums(folder):
+    "Make of a checkpoint one as earlier versions wrote it."
+    card = {k: v for k, v in read_card(folder).items() if k not in ("sums", "sum")}
+    (folder / "checkpoint.json").write_text(json.dumps(card, indent=1))
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory):
+    "A run with two checkpoints."
+    out = tmp_path_factory.mktemp("twice") / "run"
+    t = trainer(out, MECHANISMS["both"]())
+    for _ in range(2): t.step(), t.save_checkpoint()
+    return out
+
+
+@pytest.mark.parametrize("name, at", [("model/model.safetensors", -2), ("model/model.safetensors", 3), ("state.safetensors", -2), ("state.safetensors", 0),
+                                      ("state.json", 20), ("model/config.json", 30), ("model/tokenizer.json", 40), ("checkpoint.json", 30)])
+def test_one_changed_byte_is_named_and_passed_over(twice, tmp_path, name, at):
+    run = tmp_path / "run"
+    shutil.copytree(twice, run)
+    last = checkpoints(run)[-1]
+    flip(last / name, at)
+    assert damage(last) == f"{name} is not what was written: its checksum differs" or name == "checkpoint.json" and "that can be read" in damage(last)
+    with pytest.raises(InputError, match=f"is damaged: .*{name}") as e: last_checkpoint(last)
+    assert "\n" not in str(e.value)
+    said = []
+    assert trainer(run, MECHANISMS["both"](), say=said.append).resume() == 1
+    assert [line for line in said if "step-000002 is damaged" in line and name in line and "going on from step-000001" in line] == said
+    assert checkpoints(run) == [run / "checkpoints" / "step-000001"]
+
+
+def test_every_file_of_a_checkpoint_has_a_checksum(twice):
+    folder = checkpoints(twice)[-1]
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"checkpoint.json"}
+    assert set(read_card(folder)["sums"]) == set(read_card(folder)["files"]) == files
+    for name in files: assert read_card(folder)["sums"][name] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+def test_no_changed_byte_of_the_card_goes_unnoticed(twice, tmp_path):
+    "Whatever byte it is, the card is damaged or says the same."
+    text, card = (checkpoints(twice)[-1] / "checkpoint.json").read_bytes(), read_card(checkpoints(twice)[-1])
+    noticed, places = 0, range(1, len(text), 3)
+    names = {text.find(b'"sum'), text.find(b'"sums'), text.find(b'"format')}
+    for at in {*places, *(i + d for i in names for d in range(12))}:
+        (tmp_path / "checkpoint.json").write_bytes(text[:at] + bytes([text[at] ^ (1, 2, 32)[at % 7 % 3]]) + text[at + 1 :])
+        fault = damage(tmp_path, contents=False)
+        assert fault is not None and "missing" not in fault or read_card(tmp_path) == card, text[max(0, at - 20) : at + 20]
+        noticed += "missing" not in (fault or "missing")
+    assert noticed > 0.7 * len(places)  # the rest is space between words
+
+
+@pytest.mark.parametrize("hurt", [False, True])
+def test_a_checkpoint_without_checksums_is_accepted_and_that_is_said(twice, tmp_path, hurt):
+    run, said = tmp_path / "run", []
+    shutil.copytree(twice, run)
+    for folder in checkpoints(run): without_sums(folder)
+    if hurt: (checkpoints(run)[-1] / "state.json").write_text("{")  # sizes are looked at as before
+    assert trainer(run, MECHANISMS["both"](), say=said.append).resume() == (1 if hurt else 2)
+    assert sum("only the sizes of its files could be checked" in line for line in said) == 1 and len(said) == 1 + hurt
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_one_changed_byte_in_the_reference_is_named(tmp_path, adapter):
+    t = trainer(tmp_path, adapter=adapter, kl_coef=0.1)
+    t.step(), t.save_checkpoint()
+    trainer(tmp_path, adapter=adapter, kl_coef=0.1).resume()
+    (weights,) = (tmp_path / "reference").glob("*.safetensors")
+    flip(weights, -2)
+    with pytest.raises(InputError, match=f"reference.*is damaged.*{weights.name} is not what was written"): trainer(tmp_path, adapter=adapter, kl_coef=0.1).resume()
+    (tmp_path / "reference" / "checkpoint.json").unlink()  # as earlier versions left it
+    assert trainer(tmp_path, adapter=adapter, kl_coef=0.1).resume() == 1
+
+
+def test_older_checkpoints_are_not_read_while_the_newest_is_whole(twice, monkeypatch):
+    from extra_nb import checkpoints as room
+
+    read = []
+    monkeypatch.setattr(room, "checksum", lambda path: read.append(path) or hashlib.sha256(path.read_bytes()).hexdigest())
+    assert last_checkpoint(twice).name == "step-000002" and {p.relative_to(twice).parts[1] for p in read} == {"step-000002"}
+    read.clear()
+    assert last_checkpoint(twice, contents=False).name == "step-000002" and not read
 
 
 def test_where_all_are_damaged_it_is_said(saved):
@@ -488,10 +581,10 @@ def test_tidying_touches_nothing_that_is_not_ours(tmp_path):
 
 
 @pytest.mark.parametrize("hurt, words", [
-    (lambda f: (f / "checkpoint.json").write_text(json.dumps({**read_card(f), "files": None})), "does not list its files"),
-    (lambda f: (f / "checkpoint.json").write_text(json.dumps({k: v for k, v in read_card(f).items() if k != "problems"})), "does not say problems"),
-    (lambda f: (f / "state.json").write_text("x" * (f / "state.json").stat().st_size), "cannot be read"),
-    (lambda f: (f / "state.safetensors").write_bytes(bytes((f / "state.safetensors").stat().st_size)), "cannot be read"),
+    (lambda f: (f / "checkpoint.json").write_text(json.dumps(signed({**read_card(f), "files": None}))), "does not list its files"),
+    (lambda f: (f / "checkpoint.json").write_text(json.dumps(signed({k: v for k, v in read_card(f).items() if k != "problems"}))), "does not say problems"),
+    (lambda f: (without_sums(f), (f / "state.json").write_text("x" * (f / "state.json").stat().st_size)), "cannot be read"),
+    (lambda f: (without_sums(f), (f / "state.safetensors").write_bytes(bytes((f / "state.safetensors").stat().st_size))), "cannot be read"),
 ])
 def test_a_card_or_a_state_that_makes_no_sense_is_one_line(saved, hurt, words):
     hurt(last_checkpoint(saved))
