@@ -233,6 +233,7 @@ class Trainer:
         self.out = Path(out) if out else None
         self.problems = self._usable(problems)
         self.stream, self.step_count = ProblemStream(self.problems, self.config.seed), 0
+        self.rows = self.config.max_rows  # fewer once memory has run out
         self._own_verifier, self._verifier, self.interrupted, self._asked = verifier is None, verifier, 0, 0  # signals: heeded; received
         self._sample = sampler_named(self.config.sampler)
         self.tokens_generated, self.history, self._reference_at = 0, [], None
@@ -291,7 +292,7 @@ def step(
         metrics |= {"groups/dropped": len(judged) - len(kept), "tokens/generated": sum(len(r.tokens) for g in judged for r in g.rollouts)}
         with clock("mechanisms"): metrics |= self.ranks.lead(lambda: self._learn(now, judged))
         self.step_count, self.tokens_generated = now, self.tokens_generated + metrics["tokens/generated"]
-    metrics |= {"tokens/total": self.tokens_generated, "optim/lr": learning_rate(self.config, now), **clock.read()}
+    metrics |= {"tokens/total": self.tokens_generated, "sample/rows": self.rows, "optim/lr": learning_rate(self.config, now), **clock.read()}
     self._report(metrics)
     if self.out: self._write_step(metrics, judged, kept, advantages)
     return metrics
@@ -383,9 +384,7 @@ def _judged(
     if not requests: return []
     c = self.config
     key = (c.seed, step) if c.sampler == "native" else (c.seed, step, *self.ranks.tag)  # others count their random numbers by the call
-    with clock("sample"):
-        sampled = self._sample(self.policy, requests, c.group_size, max_new_tokens=c.max_new_tokens, temperature=c.temperature,
-                               seed_key=key, max_rows=c.max_rows)
+    with clock("sample"): sampled = self._drawn(requests, key)
     flat = [r for rollouts in sampled for r in rollouts]
     with clock("verify"): verdicts = iter(self.verifier.judge([r.problem for r in flat], [r.text for r in flat]))
     groups = []
@@ -393,6 +392,33 @@ def _judged(
         own = tuple(next(verdicts) for _ in rollouts)
         groups.append(Group(request, rollouts, own, torch.tensor([float(v.correct) for v in own])))
     return groups
+
+# %% ../nbs/08_train.ipynb #57cb1de7
+@patch
+def _drawn(
+    self: Trainer,
+    requests: list[Request],
+    seed_key: tuple,
+) -> list[tuple[Rollout, ...]]:
+    "Sample; fewer rows at a time if there is not enough memory."
+    c, rows = self.config, self.rows
+    while True:
+        try:
+            drawn = self._sample(self.policy, requests, c.group_size, max_new_tokens=c.max_new_tokens, temperature=c.temperature,
+                                 seed_key=seed_key, max_rows=rows)
+            self.rows = rows
+            return drawn
+        except (RuntimeError, MemoryError) as e:
+            if not out_of_memory(e): raise
+        # not in the handler: there the error would hold on to what was computed
+        if torch.cuda.is_available(): torch.cuda.empty_cache()
+        tried = min(rows, len(requests) * c.group_size)
+        if tried <= c.group_size:
+            raise RunStopped(f"stopped at step {self.step_count + 1}: out of memory with {tried} responses decoded at a time, those of one problem; "
+                             "group_size or max_new_tokens is too large")
+        rows = max(c.group_size, tried // 2)
+        self.say(f"step {self.step_count + 1}: out of memory with {tried} responses decoded at a time; from now on {rows} "
+                 f"(a smaller max_rows than {c.max_rows} avoids this)")
 
 # %% ../nbs/08_train.ipynb #b5212a66
 @patch
@@ -704,7 +730,7 @@ def _sample_of_weights(self: Trainer) -> float:
 def _fault(self: Trainer, error: Exception) -> str:
     "What went wrong; if nobody foresaw it, the details go to fault.txt."
     if isinstance(error, RunStopped): return str(error)
-    if out_of_memory(error): return f"stopped at step {self.step_count + 1}: out of memory; max_rows={self.config.max_rows} may be too large"
+    if out_of_memory(error): return f"stopped at step {self.step_count + 1}: out of memory"
     where = ""
     if self.out:
         with suppress(OSError):
@@ -855,7 +881,7 @@ def _state(self: Trainer) -> dict:
     "All state but the weights."
     moments = {str(i): dict(s) for i, s in self.optimiser.state_dict()["state"].items()}
     return {"step": self.step_count, "tokens_generated": self.tokens_generated, "stream": self.stream.state_dict(),
-            "optimiser": moments, "mechanisms": {m.name: m.state_dict() for m in self.mechanisms}, "decoding": self.policy.decoding}
+            "optimiser": moments, "mechanisms": {m.name: m.state_dict() for m in self.mechanisms}, "decoding": self.policy.decoding, "rows": self.rows}
 
 
 @patch
@@ -946,6 +972,7 @@ def _load(self: Trainer, folder: Path, state: dict, reference: Path):
     self.optimiser.load_state_dict({**whole, "state": {int(i): s for i, s in state["optimiser"].items()}})
     self.stream.load_state_dict(state["stream"])
     self.step_count, self.tokens_generated, self._changed = state["step"], state["tokens_generated"], False
+    self.rows = min(self.config.max_rows, state.get("rows", self.config.max_rows))
 
 
 @patch

@@ -523,12 +523,45 @@ def test_memory_that_does_not_suffice_for_a_half_stops_the_run_in_one_line(tmp_p
     assert_recovers(tmp_path, healthy, 1)
 
 
-def test_memory_that_runs_out_in_sampling_names_the_setting(tmp_path, monkeypatch, healthy):
+def cramped(t, patch, rows):
+    "Let the trainer's sampler have memory for so many rows; what it was asked for."
+    asked, draw = [], t._sample
+
+    def sample(*args, max_rows, **options):
+        asked.append(max_rows)
+        if min(max_rows, 8) > rows: raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return draw(*args, max_rows=max_rows, **options)
+
+    patch.setattr(t, "_sample", sample)
+    return asked
+
+
+def test_memory_that_runs_out_in_sampling_halves_the_rows_for_good_and_draws_the_same(tmp_path, monkeypatch):
+    said = []
+    t = trainer(tmp_path, both(), say=said.append)
+    asked = cramped(t, monkeypatch, 4)
+    t.step(), t.step()
+    assert asked[:2] == [256, 4] and set(asked[2:]) == {4}
+    found = [line for line in said if "out of memory" in line]
+    assert len(found) == 1 and "with 8 responses decoded at a time; from now on 4 (a smaller max_rows than 256" in found[0]
+    plain = trainer(None, both())
+    usual = [plain.step(), plain.step()]
+    assert [m["sample/rows"] for m in lines(tmp_path)] == [4, 4] and usual[1]["sample/rows"] == 256
+    for one, other in zip(lines(tmp_path), usual): assert one["tokens/generated"] == other["tokens/generated"] and one["reward/mean"] == other["reward/mean"]
+    assert_close(weights(t), weights(plain), atol=1e-5, rtol=1e-3)
+    t._save()
+    again = trainer(tmp_path / "again", both())
+    again.resume(last_checkpoint(tmp_path))
+    assert again.rows == 4
+
+
+def test_memory_that_is_too_little_for_one_group_names_what_is_too_large(tmp_path, monkeypatch, healthy):
     t = trainer(tmp_path, both(), checkpoint_every=0)
     t.step()
     with monkeypatch.context() as patch:
-        patch.setattr(t, "_sample", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
-        with pytest.raises(RunStopped, match="out of memory; max_rows=256 may be too large"): t.fit()
+        cramped(t, patch, 0)
+        with pytest.raises(RunStopped, match="out of memory with 4 responses decoded at a time, those of one problem; group_size or"): t.fit()
+    assert t.rows == 256
     assert_recovers(tmp_path, healthy, 1)
 
 
