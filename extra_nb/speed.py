@@ -7,14 +7,14 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMPLES', 'NEW', 'LONGEST', 'Candidate', 'PEERS',
-           'SLOW', 'DEVICES', 'RATE', 'TRL_SETTINGS', 'AXES', 'compare', 'Workload', 'story', 'varied',
+           'SLOW', 'DEVICES', 'RATE', 'TRL_SETTINGS', 'ONCE', 'AXES', 'compare', 'Workload', 'story', 'varied',
            'ends_by_chance', 'problems_for', 'workload', 'row_lengths', 'now', 'our_sampler', 'peer_model',
            'generate_sampler', 'batch_sampler', 'candidates', 'alternate', 'decode_bytes', 'copy_bandwidth',
            'SpeedBench', 'SamplerBench', 'bench_sampler', 'rate_table', 'aligned', 'rate_figure', 'bar_figure',
            'Pattern', 'StepBench', 'our_trainer', 'our_step', 'trl_config', 'trl_steps', 'in_turns', 'step_turn',
            'bench_step', 'seconds_table', 'seconds_figure', 'peak_memory', 'plain_loss', 'headed_policy', 'head_peak',
            'follow_line', 'free_memory', 'lengths_that_fit', 'MemoryBench', 'bench_memory', 'bytes_table',
-           'bytes_figure', 'exponent', 'ScalingBench', 'axis_values', 'scaling_trainer', 'scaling_point',
+           'bytes_figure', 'exponent', 'ScalingBench', 'axis_values', 'scaling_trainer', 'most_bytes', 'scaling_point',
            'bench_scaling', 'scaling_figure']
 
 # %% ../nbs/10b_speed.ipynb #56de2596
@@ -659,6 +659,9 @@ def step_turn(
     return {**steps[-1], "bytes": peak.get("bytes") if len(steps) == 2 else None}
 
 # %% ../nbs/10b_speed.ipynb #7ddd5e1b
+ONCE = 30.0  # seconds that a fresh process may need for its first step alone: libraries are loaded, kernels chosen
+
+
 def bench_step(
     config: StepBench,
     say=print,
@@ -670,7 +673,7 @@ def bench_step(
 
     def turn(name, first):
         peers = [s["seconds"] for n, s in first.items() if n.startswith("ours") == name.startswith("ours")]
-        step = _step_child(name, config, say, SLOW * min(peers, default=math.inf) if name not in first else math.inf)
+        step = _step_child(name, config, say, SLOW * min(peers, default=math.inf) + ONCE if name not in first else math.inf)
         say(f"  {name}: {step['seconds']:.2f} s")
         return step
 
@@ -980,11 +983,22 @@ def scaling_trainer(
     return Trainer(policy, problems_for(policy, problems), [NoveltyBonus(embedder=embedder), regeneration], problems_per_step=problems,
                    group_size=groups, max_new_tokens=lengths, steps=10**6, verifier=Pattern(groups), say=None, **RATE)
 
+# %% ../nbs/10b_speed.ipynb #970849de
+def most_bytes(
+    trainer: Trainer,  # From `scaling_trainer`, after a step
+) -> dict[str, int]:  # Mechanism -> bytes of its tensors
+    "What the memories of the mechanisms may grow to: full for every problem, with prefixes as long as the context."
+    novelty, regeneration = trainer.mechanisms
+    n, width = len(trainer.problems), next(iter(novelty.source.memory.rows.values())).shape[1]
+    prefix = 12 * trainer.policy.context_length
+    return {novelty.name: n * novelty.source.memory.capacity * 4 * width,
+            regeneration.name: n * regeneration.archive_size * (4 * width + prefix) + regeneration.queue.maxlen * prefix}
+
 # %% ../nbs/10b_speed.ipynb #3e8d4e16
 def scaling_point(
     trainer: Trainer,
     repeats: int,  # Steps that count, after one that does not
-) -> dict:  # tokens and seconds of a step, shares of it, and bytes of each mechanism's memory
+) -> dict:  # tokens and seconds of a step, shares of it, and bytes of each mechanism's memory, now and at most
     "Steps of one size."
     trainer.step()
     steps = [trainer.step() for _ in range(repeats)]
@@ -994,6 +1008,7 @@ def scaling_point(
     shares = {part: spent / seconds for part, spent in parts.items()}
     return {"tokens": steps[0]["tokens/generated"], "seconds": median(m["time/step"] for m in steps),
             "shares": {**shares, "bookkeeping": 1 - sum(shares.values())},
+            "overhead": shares["mechanisms"] + 1 - sum(shares.values()), "most_bytes": most_bytes(trainer),
             "archive_bytes": {m.name: sum(t.nbytes for t in pack(m.state_dict())[1].values()) for m in trainer.mechanisms}}
 
 
@@ -1011,15 +1026,17 @@ def bench_scaling(
         say(f"{axis}: {', '.join(map(str, tried))} ...")
         points = []
         for v in tried:
-            trainer = scaling_trainer(policy, compute, embedder, **{**middle, axis: v})
-            points.append(p := {"value": v, **scaling_point(trainer, config.repeats)})
+            sizes = {**middle, axis: v}
+            points.append(p := {"value": v, **sizes, **scaling_point(scaling_trainer(policy, compute, embedder, **sizes), config.repeats)})
             shares = ", ".join(f"{part} {share:.1%}" for part, share in p["shares"].items())
             say(f"  {v}: {p['tokens']} tokens in {p['seconds']:.2f} s; {shares}")
         found[axis] = {"points": points, "exponent": exponent([(p["tokens"], p["seconds"]) for p in points])}
     largest = max((p for a in found.values() for p in a["points"]), key=lambda p: p["tokens"])
     powers = [f"{a['exponent']:.2f} ({n})" for n, a in found.items() if a["exponent"] is not None]
     say(f"seconds grow with tokens to the power of {', '.join(powers) or 'nobody knows what: one size says nothing'}")
-    say("memory of the mechanisms: " + ", ".join(f"{n} {b} bytes" for n, b in largest["archive_bytes"].items()))
+    say("mechanisms and bookkeeping: {overhead:.1%} of a step of {problems} problems x {groups} responses x {lengths} tokens".format(**largest))
+    memory = (f"{n} {b / 1e6:.2f} MB, at most {largest['most_bytes'][n] / 1e6:.0f} MB" for n, b in largest["archive_bytes"].items())
+    say(f"memory of the mechanisms there: {'; '.join(memory)}")
     record = {"bench": "scaling", "unit": "seconds per step", "compute": compute, "axes": found, "largest": largest}
     return _finish(record, config, scaling_figure, say)
 

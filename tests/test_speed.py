@@ -11,12 +11,13 @@ import torch
 from extra_nb import speed
 from extra_nb.child import Ended
 from extra_nb.cli import bench_main
+from extra_nb.embedders import load_embedder
 from extra_nb.policy import tiny_policy
 from extra_nb.sampler import context_of
 from extra_nb.speed import (TRL_SETTINGS, WORKLOADS, MemoryBench, SamplerBench, ScalingBench, StepBench, Workload, alternate, axis_values, candidates,
                             compare, decode_bytes, exponent, follow_line, head_peak, in_turns, lengths_that_fit, our_step, our_trainer, plain_loss,
                             problems_for, rate_table, seconds_table, trl_steps, varied, workload)
-from extra_nb.types import InputError, Request
+from extra_nb.types import InputError, Problem, Request
 
 
 def quiet(line): pass
@@ -206,7 +207,10 @@ def test_scaling_command(tmp_path, capsys):
     assert found["axes"]["groups"]["exponent"] is None and found["axes"]["lengths"]["exponent"] is not None
     for p in (p for a in found["axes"].values() for p in a["points"]):
         assert sum(p["shares"].values()) == pytest.approx(1) and min(p["shares"].values()) >= 0 and p["archive_bytes"]["novelty"] > 0
-    assert "to the power of" in capsys.readouterr().out
+        assert p["overhead"] == pytest.approx(p["shares"]["mechanisms"] + p["shares"]["bookkeeping"])
+        assert p["tokens"] == p["problems"] * p["groups"] * p["lengths"]
+    shown = capsys.readouterr().out
+    assert "to the power of" in shown and "of a step of 2 problems x 2 responses x 24 tokens" in shown and "MB, at most" in shown
 
 
 @pytest.mark.parametrize("argv, said", [
@@ -315,7 +319,7 @@ def test_who_is_far_behind_is_measured_by_its_first_step(monkeypatch):
     fated(monkeypatch, ours=0)
     monkeypatch.setattr(speed, "in_child", child)
     found = speed.bench_step(StepBench(model="tiny", device="cpu", repeats=2), quiet)
-    assert enough == [("ours fp32", math.inf), ("TRL bf16 weights", math.inf), ("TRL bf16 autocast", 6), ("TRL fp32", 6),
+    assert enough == [("ours fp32", math.inf), ("TRL bf16 weights", math.inf), ("TRL bf16 autocast", 6 + speed.ONCE), ("TRL fp32", 6 + speed.ONCE),
                       ("ours fp32", math.inf), ("TRL bf16 weights", math.inf), ("TRL bf16 autocast", math.inf)]
     assert found["ratio"] == 4 / 50 and found["parts"]["TRL fp32"]["peak_bytes"] is None
 
@@ -414,7 +418,7 @@ def test_what_does_not_fit_is_extrapolated(monkeypatch):
     monkeypatch.setattr(speed, "free_memory", lambda device: 10**9)
     said = []
     found = speed.bench_memory(MemoryBench(vocabulary=100_000, device="cpu"), say=said.append)
-    assert asked == [("unchunked", 8), ("unchunked", 16), ("ours", 1024)] and found["unchunked_lengths"] == [8, 16]
+    assert asked == [("ours", 1024), ("unchunked", 8), ("unchunked", 16)] and found["unchunked_lengths"] == [8, 16]
     assert found["extrapolated"] and found["peers"]["unchunked"] == 100 + 7 * 1024 and "does not fit" in "\n".join(said)
 
 
@@ -426,6 +430,21 @@ def test_measured_lengths_fit(free):
 
 
 # ---- scaling and tables
+
+def test_memories_reach_their_bound_and_stop_there(policy):
+    trainer = speed.scaling_trainer(varied(policy), "fp32", load_embedder("lines"), 2, 2, 8)
+    trainer.step()
+    novelty, regeneration = trainer.mechanisms
+    L, width = policy.context_length, len(regeneration.embedder(["x"])[0])
+    for i in range(300):
+        for p in trainer.problems:
+            novelty.source.memory.update(p.id, torch.ones(3, width))
+            prefix = torch.randint(9, (L,)), torch.rand(L)
+            regeneration._archive([(p.id, *prefix)])
+            regeneration.queue.append((i, Request(Problem(f"{p.id}{i}", "", ""), tuple(prefix[0].tolist()), tuple(prefix[1].tolist()), "regeneration")))
+    held = {m.name: sum(t.nbytes for t in speed.pack(m.state_dict())[1].values()) for m in trainer.mechanisms}
+    assert held == speed.most_bytes(trainer)
+
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 1.3])
 def test_the_exponent_is_found(power):
