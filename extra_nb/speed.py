@@ -7,15 +7,15 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMPLES', 'NEW', 'LONGEST', 'Candidate', 'PEERS',
-           'SLOW', 'DEVICES', 'RATE', 'TRL_SETTINGS', 'JOBS', 'AXES', 'compare', 'Workload', 'story', 'varied',
+           'SLOW', 'DEVICES', 'RATE', 'TRL_SETTINGS', 'ONCE', 'AXES', 'compare', 'Workload', 'story', 'varied',
            'ends_by_chance', 'problems_for', 'workload', 'row_lengths', 'now', 'our_sampler', 'peer_model',
            'generate_sampler', 'batch_sampler', 'candidates', 'alternate', 'decode_bytes', 'copy_bandwidth',
            'SpeedBench', 'SamplerBench', 'bench_sampler', 'rate_table', 'aligned', 'rate_figure', 'bar_figure',
-           'Pattern', 'StepBench', 'our_trainer', 'our_step', 'trl_config', 'trl_steps', 'bench_step', 'seconds_table',
-           'seconds_figure', 'peak_memory', 'plain_loss', 'headed_policy', 'head_peak', 'follow_line', 'free_memory',
-           'lengths_that_fit', 'step_peak', 'in_child', 'MemoryBench', 'bench_memory', 'bytes_table', 'bytes_figure',
-           'exponent', 'ScalingBench', 'axis_values', 'scaling_trainer', 'scaling_point', 'bench_scaling',
-           'scaling_figure']
+           'Pattern', 'StepBench', 'our_trainer', 'our_step', 'trl_config', 'trl_steps', 'in_turns', 'step_turn',
+           'bench_step', 'seconds_table', 'seconds_figure', 'peak_memory', 'plain_loss', 'headed_policy', 'head_peak',
+           'follow_line', 'free_memory', 'lengths_that_fit', 'MemoryBench', 'bench_memory', 'bytes_table',
+           'bytes_figure', 'exponent', 'ScalingBench', 'axis_values', 'scaling_trainer', 'most_bytes', 'scaling_point',
+           'bench_scaling', 'scaling_figure']
 
 # %% ../nbs/10b_speed.ipynb #56de2596
 import gc
@@ -24,13 +24,11 @@ import math
 import os
 import random
 import re
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -44,6 +42,7 @@ from torch import Tensor, nn
 from .backends import paged_results
 from .bench import _writable, machine
 from .checkpoints import pack, write_whole
+from .child import Ended, in_child
 from .decoder import left_pad
 from .embedders import load_embedder
 from .figures import BLUE, GREY, ORANGE, new_figure, png_bytes
@@ -62,16 +61,17 @@ KINDS = {"rate": (max, lambda ours, peer: ours / peer), "seconds": (min, lambda 
 def compare(
     rounds: Sequence[dict[str, float]],  # Candidate -> what was measured; ours are those whose names begin with "ours"
     kind: str,  # One of KINDS
-) -> dict:  # ours, setting, peers, ratio, ratio_range, rounds; without a peer the ratios are None
+    ended: Sequence[str] = (),  # Candidates that did not finish
+) -> dict:  # ours, setting, peers, ratio, ratio_range, rounds; without ours or without a peer the ratios are None
     "The median of each candidate, and the best of ours against the best of the others."
     best, ratio = KINDS[kind]
     peers = _medians(rounds, lambda name: not name.startswith("ours"))
     peer = best(peers, key=peers.get, default=None)
     shared = [r for r in rounds if peer in r] or rounds
-    ours = _medians(shared, lambda name: name.startswith("ours"))
-    own = best(ours, key=ours.get)
-    pairs = [ratio(r[own], r[peer]) for r in shared] if peer else []
-    return {"ours": ours[own], "setting": own, "peers": peers, "ratio": ratio(ours[own], peers[peer]) if peer else None,
+    ours = _medians(shared, lambda name: name.startswith("ours") and name not in ended)
+    own = best(ours, key=ours.get, default=None)
+    pairs = [ratio(r[own], r[peer]) for r in shared] if own and peer else []
+    return {"ours": ours.get(own), "setting": own, "peers": peers, "ratio": ratio(ours[own], peers[peer]) if pairs else None,
             "ratio_range": [min(pairs), max(pairs)] if pairs else None, "rounds": list(rounds)}
 
 
@@ -208,11 +208,12 @@ def our_sampler(
 def peer_model(
     policy: Policy,
     weights: str,  # "fp32" or "bf16"
-) -> nn.Module:  # A copy
+    copy: bool = True,  # False: the policy's own model, changed
+) -> nn.Module:
     "The bare model, which samples from its full distribution and knows no end token."
     from transformers import GenerationConfig
 
-    model = deepcopy(policy.base).to(torch.bfloat16 if weights == "bf16" else torch.float32).eval()
+    model = (deepcopy(policy.base) if copy else policy.base).to(torch.bfloat16 if weights == "bf16" else torch.float32).eval()
     model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=policy.pad_id)
     model.config.eos_token_id = None
     return model
@@ -459,15 +460,16 @@ def bar_figure(
     group: str,  # Name of the horizontal axis
     unit: str,  # Name of the vertical axis
 ):  # The figure
-    "Bars in groups, a colour for each candidate."
+    "Bars in groups, a colour for each candidate: blue for ours."
     import pandas as pd
     import seaborn as sns
 
     figure, (ax,) = new_figure()
+    if not bars: return figure
     names = list(dict.fromkeys(candidate for _, candidate, _ in bars))
-    peers = sns.blend_palette([GREY, ORANGE], max(1, len(names) - 1))
+    ours, peers = [n for n in names if n.startswith("ours")], [n for n in names if not n.startswith("ours")]
     sns.barplot(pd.DataFrame(bars, columns=[group, "candidate", unit]), x=group, y=unit, hue="candidate", hue_order=names,
-                palette=dict(zip(names, [BLUE, *peers])), saturation=1, ax=ax)
+                palette={**dict.fromkeys(ours, BLUE), **dict(zip(peers, sns.blend_palette([GREY, ORANGE], max(1, len(peers)))))}, saturation=1, ax=ax)
     ax.grid(False, axis="x")
     ax.margins(x=0.05)
     sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), title=None, frameon=False)
@@ -555,14 +557,15 @@ def trl_steps(
     weights: str = "fp32",  # or "bf16"
     autocast: bool = False,
     between: Callable[[list[dict]], bool | None] = lambda steps: None,  # Called after each step with all of them so far; True: no more
+    copy: bool = True,  # False: train the policy's own model
 ) -> list[dict[str, float]]:  # For each step: seconds, sampling, update; tokens
     "Steps of TRL's trainer, timed."
-    if not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
+    _needs_trl()
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import GRPOTrainer
 
-    model, found, device = peer_model(policy, weights), [], policy.device
+    model, found, device = peer_model(policy, weights, copy), [], policy.device
 
     class Timed(GRPOTrainer):
         def _generate_single_turn(self, *args, **kwargs):
@@ -614,57 +617,132 @@ def _quiet():
             yield
     finally: theirs.set_verbosity(before)
 
+# %% ../nbs/10b_speed.ipynb #b04677ad
+def in_turns(
+    names: Sequence[str],  # Candidates
+    turn: Callable[[str, dict], object],  # (candidate, the first round so far) -> what it measured; raises `Ended` if it dies
+    rounds: int,
+    say=print,
+    hopeless: Callable[[str, dict], bool] = lambda name, first: False,  # (candidate, the first round): does it run only once?
+) -> tuple[list[dict], dict[str, str]]:  # Rounds of what was measured, and how those that did not finish have ended
+    "Let candidates take turns that some of them may not survive."
+    found, ended, running = [{}], {}, list(names)
+    for i in range(rounds):
+        if running: say(f"  round {i + 1}/{rounds}: {', '.join(running)}")
+        if i: found.append({})
+        for name in running:
+            try: found[-1][name] = turn(name, found[0])
+            except Ended as e:
+                ended[name] = str(e)
+                say(f"  {name}: {e}; it is left out")
+        running = [name for name in running if name not in ended and not hopeless(name, found[0])]
+    return [r for r in found if r], ended
+
+# %% ../nbs/10b_speed.ipynb #471203ae
+def step_turn(
+    name: str,  # "ours fp32", "ours bf16", or one of TRL_SETTINGS
+    enough: float,  # Seconds: a first step that takes longer is the only one
+    threads: int,
+    settings: dict,  # Of a `StepBench`
+) -> dict:  # seconds, sampling, update and tokens of a step; bytes: peak of two steps, None if it is not known
+    "A step of a candidate after a warm-up, in a process that has done nothing else."
+    keep_freed_memory()  # as the commands do
+    torch.set_num_threads(threads)
+    config = StepBench(**settings)
+    policy = _load(config)
+    with peak_memory(policy.device) if _peaks_known(policy.device) else nullcontext({}) as peak:
+        if name.startswith("ours"):
+            trainer = our_trainer(policy, name.split()[1], config)
+            steps = [our_step(trainer)]
+            if steps[0]["seconds"] <= enough: steps.append(our_step(trainer))
+        else: steps = trl_steps(policy, config, 2, **TRL_SETTINGS[name], between=lambda steps: steps[-1]["seconds"] > enough, copy=False)
+    return {**steps[-1], "bytes": peak.get("bytes") if len(steps) == 2 else None}
+
 # %% ../nbs/10b_speed.ipynb #7ddd5e1b
+ONCE = 30.0  # seconds that a fresh process may need for its first step alone: libraries are loaded, kernels chosen
+
+
 def bench_step(
     config: StepBench,
     say=print,
 ) -> dict:  # What --json writes
     "Seconds per training step of ours and of TRL."
-    if not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
+    _needs_trl()
     _places(config)
-    policy, steps = _load(config), []
-    original = varied(policy, model=deepcopy(policy.base))  # our steps change the weights
-    own = f"ours {(kind := faster_dtype(policy.device.type))}"
-    trainer, fastest = our_trainer(policy, kind, config), math.inf
-    for name, setting in TRL_SETTINGS.items():
-        say(f"{name}: {config.problems} problems x {config.group_size} responses x {config.new_tokens} tokens ...")
-        ours: list[dict] = []
+    own = f"ours {faster_dtype(torch.device(device_named(config.device)).type)}"
 
-        def between(theirs):
-            ours.append(our_step(trainer))
-            return theirs[-1]["seconds"] > SLOW * fastest
+    def turn(name, first):
+        peers = [s["seconds"] for n, s in first.items() if n.startswith("ours") == name.startswith("ours")]
+        step = _step_child(name, config, say, SLOW * min(peers, default=math.inf) + ONCE if name not in first else math.inf)
+        say(f"  {name}: {step['seconds']:.2f} s")
+        return step
 
-        theirs = trl_steps(original, config, config.repeats + 1, **setting, between=between)
-        rounds = [{name: their, own: our} for their, our in zip(theirs, ours)]
-        rounds = rounds[1:] or rounds  # the first one was the warm-up
-        for i, r in enumerate(rounds): say(f"  round {i + 1}/{config.repeats}: " + ", ".join(f"{n} {s['seconds']:.2f} s" for n, s in r.items()))
-        fastest, steps = min([fastest, *(r[name]["seconds"] for r in rounds)]), steps + rounds
-    assert len({s["tokens"] for r in steps for s in r.values()}) == 1, "not all made the same number of tokens"
-    found = compare([{n: s["seconds"] for n, s in r.items()} for r in steps], "seconds")
-    best = min(found["peers"], key=found["peers"].get)
-    chosen = {n: [r[n] for r in steps if n in r and (best in r or n != own)] for n in [own, *TRL_SETTINGS]}
-    parts = {n: {part: median(s[part] for s in runs) for part in ("sampling", "update")} for n, runs in chosen.items()}
+    say(f"{config.problems} problems x {config.group_size} responses x {config.new_tokens} tokens ...")
+    steps, ended = in_turns([own, *TRL_SETTINGS], turn, config.repeats, say, lambda name, first: _hopeless(name, _of(first, "seconds")))
+    tokens = {s["tokens"] for r in steps for s in r.values()}
+    assert len(tokens) <= 1, "not all made the same number of tokens"
+    found = {**compare([_of(r, "seconds") for r in steps], "seconds", ended), "ended": ended}
+    parts = _step_parts(steps, found)
     say("\n" + seconds_table(found, parts))
-    record = {"bench": "step", "unit": "seconds per step", **found, "parts": parts, "tokens": next(iter(steps[0].values()))["tokens"]}
+    record = {"bench": "step", "unit": "seconds per step", **found, "parts": parts, "tokens": max(tokens, default=None)}
     return _finish(record, config, seconds_figure, say)
+
+# %% ../nbs/10b_speed.ipynb #44861672
+def _needs_trl() -> None:
+    if not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
+
+
+def _of(turns: dict[str, dict], what: str) -> dict: return {name: turn[what] for name, turn in turns.items()}
+
+
+def _step_child(name: str, config: StepBench, say, enough: float = math.inf) -> dict:
+    "A turn of a candidate, in a process of its own."
+    return in_child(step_turn, heard=say, name=name, enough=enough, threads=torch.get_num_threads(), settings=asdict(config))
+
+
+def _step_parts(steps: Sequence[dict[str, dict]], found: dict) -> dict[str, dict]:
+    "Seconds of sampling and update, and peak bytes, of everybody that `compare` has found; ours in the rounds of the best peer."
+    best = min(found["peers"], key=found["peers"].get, default=None)
+    parts = {}
+    for name in filter(None, [found["setting"], *found["peers"]]):
+        turns = [r[name] for r in steps if name in r and (name in found["peers"] or best is None or best in r)]
+        peaks = [t["bytes"] for t in turns if t["bytes"] is not None]
+        parts[name] = {**{part: median(t[part] for t in turns) for part in ("sampling", "update")}, "peak_bytes": max(peaks, default=None)}
+    return parts
 
 # %% ../nbs/10b_speed.ipynb #d5fb461c
 def seconds_table(
-    found: dict,  # Record of `compare`
-    parts: dict[str, dict[str, float]],  # Candidate -> seconds of sampling and of the update
+    found: dict,  # Record of `compare`, and who has `ended`
+    parts: dict[str, dict],  # Candidate -> seconds of sampling and of the update, and peak_bytes
 ) -> str:  # Aligned columns
     "Seconds per step, a row for each candidate, and the ratio."
-    rows = [["", "sampling", "update"], *([n, f"{p['sampling']:.2f} s", f"{p['update']:.2f} s"] for n, p in parts.items())]
-    low, high = found["ratio_range"]
-    return f"{aligned(rows)}\nratio {found['ratio']:.2f} ({low:.2f}-{high:.2f}): {found['setting']} against the fastest TRL"
+    rows = [["", "sampling", "update", "peak"]]
+    for name, p in parts.items():
+        rows.append([name, f"{p['sampling']:.2f} s", f"{p['update']:.2f} s", f"{p['peak_bytes'] / 1e9:.2f} GB" if p["peak_bytes"] else "-"])
+    return "\n".join([aligned(rows), *_endings(found["ended"]), _verdict(found, "TRL")])
 
 
 def seconds_figure(
     record: dict,  # From `bench_step`
 ):  # The figure
     "Sampling and update of each candidate as bars."
-    order = [record["setting"], *record["peers"]]
-    return bar_figure([(part, n, record["parts"][n][part]) for part in ("sampling", "update") for n in order], "part", record["unit"])
+    bars = [(part, n, p[part]) for part in ("sampling", "update") for n, p in record["parts"].items()]
+    return _without(bar_figure(bars, "part", record["unit"]), record["ended"])
+
+# %% ../nbs/10b_speed.ipynb #1eb3e4d1
+def _endings(ended: dict[str, str]) -> list[str]: return [f"{name}: {how}" for name, how in ended.items()]
+
+
+def _verdict(found: dict, peers: str) -> str:
+    "The ratio in words, or why there is none."
+    if found["ratio"]: return "ratio {:.2f} ({:.2f}-{:.2f}): ".format(found["ratio"], *found["ratio_range"]) + f"{found['setting']} against the fastest {peers}"
+    return f"no ratio: no setting of {peers} has finished" if found["setting"] else "no ratio: ours has not finished"
+
+
+def _without(figure, ended: dict[str, str]):
+    "A figure that says who is missing."
+    if ended: figure.axes[0].set_title("did not finish: " + ", ".join(ended), loc="left", color=GREY)
+    return figure
 
 # %% ../nbs/10b_speed.ipynb #89ee2770
 @contextmanager
@@ -682,11 +760,14 @@ def peak_memory(
         torch.cuda.synchronize(device)
         found["bytes"] = torch.cuda.max_memory_allocated(device) - before
         return
-    try: Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    except OSError: raise InputError("peak memory of the CPU is read from /proc/self, which this machine does not offer") from None
+    if not _peaks_known(device): raise InputError("peak memory of the CPU is read from /proc/self, which this machine does not offer")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _memory("/proc/self/status", "VmRSS")
     yield found
     found["bytes"] = _memory("/proc/self/status", "VmHWM") - before
+
+
+def _peaks_known(device: torch.device) -> bool: return device.type == "cuda" or os.access("/proc/self/clear_refs", os.W_OK)
 
 
 def _memory(file: str, field: str) -> int:
@@ -773,45 +854,6 @@ def lengths_that_fit(
     while fit > 2 and 5 * 4 * rows * fit * vocabulary > free // 2: fit //= 2
     return [length] if fit == length else [fit // 2, fit]
 
-# %% ../nbs/10b_speed.ipynb #6ad4231a
-def step_peak(
-    name: str,  # "ours fp32", "ours bf16", or one of TRL_SETTINGS
-    model: str,
-    device: str,
-) -> int:  # Bytes
-    "Peak of two training steps, above the loaded model."
-    config = StepBench(model=model, device=device)
-    policy = _load(config)
-    with peak_memory(policy.device) as found:
-        if name.startswith("ours"):
-            trainer = our_trainer(policy, name.split()[1], config)
-            for _ in range(2): trainer.step()
-        else: trl_steps(policy, config, 2, **TRL_SETTINGS[name])
-    return found["bytes"]
-
-
-JOBS = {"head": head_peak, "step": step_peak}
-
-
-def in_child(
-    job: str,  # One of JOBS
-    **arguments,  # JSON values
-) -> int:  # What the job returns
-    "Do a job in a fresh process."
-    start = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from extra_nb.speed import _child; _child(*sys.argv[2:])"
-    command = [sys.executable, "-c", start, json.dumps(sys.path), job, json.dumps(arguments)]
-    env = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env)
-    said = done.stdout.strip().splitlines()
-    if done.returncode == 0 and said: return int(said[-1])
-    reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    raise InputError(f"the measurement of {job} {arguments} ended with status {done.returncode}: {reason[:200]}")
-
-
-def _child(job: str, arguments: str):
-    keep_freed_memory()  # as the commands do
-    print(f"\n{JOBS[job](**json.loads(arguments))}")
-
 # %% ../nbs/10b_speed.ipynb #d5a6ef9a
 @dataclass(frozen=True)
 class MemoryBench(SpeedBench):
@@ -834,46 +876,52 @@ def bench_memory(
     say=print,
 ) -> dict:  # What --json writes
     "Peak bytes of the loss over the head, and of whole steps."
-    if config.step and not find_spec("trl"): raise InputError("the comparison with TRL needs the package trl: pip install 'extra_nb[dev]'")
+    if config.step: _needs_trl()
     _places(config)
     device = device_named(config.device)
     sizes = dict(width=config.width, vocabulary=config.vocabulary, rows=config.rows, device=device)
     measured = lengths_that_fit(config.rows, config.length, config.vocabulary, free_memory(torch.device(device)))
+
+    def turn(name, first):
+        lengths = measured if name == "unchunked" else [config.length]
+        points = [(n, in_child(_head_peak, heard=say, way=name, length=n, **sizes)) for n in lengths]
+        return points[0][1] if len(points) == 1 else round(follow_line(points, config.length))
+
     say(f"head: {config.rows} x {config.length} tokens, width {config.width}, vocabulary {config.vocabulary} ...")
-    rounds = []
-    for _ in range(config.repeats):
-        points = [(n, in_child("head", way="unchunked", length=n, **sizes)) for n in measured]
-        unchunked = points[0][1] if len(points) == 1 else round(follow_line(points, config.length))
-        rounds.append({"ours": in_child("head", way="ours", length=config.length, **sizes), "unchunked": unchunked})
-    found = {**compare(rounds, "bytes"), "unchunked_lengths": measured, "extrapolated": len(measured) == 2}
+    found = {**_peaks(["ours", "unchunked"], turn, config.repeats, say), "unchunked_lengths": measured, "extrapolated": len(measured) == 2}
     record = {"bench": "memory", "unit": "peak bytes", **found}
-    if config.step: record["step"] = _step_peaks(config, device, say)
+    if config.step:
+        step = StepBench(model=config.model, device=config.device)
+        say(f"step: {step.problems} problems x {step.group_size} responses x {step.new_tokens} tokens ...")
+        record["step"] = _peaks(["ours fp32", "ours bf16", *TRL_SETTINGS], lambda name, first: _step_child(name, step, say)["bytes"], config.repeats, say)
     if found["extrapolated"]: say(f"the unchunked loss does not fit; it is extrapolated from {measured[0]} and {measured[1]} tokens a row")
     say("\n" + bytes_table(record))
     return _finish(record, config, bytes_figure, say)
 
+# %% ../nbs/10b_speed.ipynb #f308c8c2
+def _head_peak(**sizes) -> int:
+    "`head_peak` in a process that does nothing else."
+    keep_freed_memory()  # as the commands do
+    return head_peak(**sizes)
 
-def _step_peaks(config: MemoryBench, device: str, say) -> dict:
-    "Peaks of whole steps, each candidate in a process of its own."
-    rounds = []
-    for _ in range(config.repeats):
-        rounds.append({})
-        for name in ("ours fp32", "ours bf16", *TRL_SETTINGS):
-            say(f"step: {name} ...")
-            rounds[-1][name] = in_child("step", name=name, model=config.model, device=device)
-    return compare(rounds, "bytes")
+
+def _peaks(names: Sequence[str], turn: Callable[[str, dict], int], rounds: int, say) -> dict:
+    "Peaks of candidates, compared, and who has ended."
+    found, ended = in_turns(names, turn, rounds, say)
+    return {**compare(found, "bytes", ended), "ended": ended}
 
 # %% ../nbs/10b_speed.ipynb #cd9631a7
 def bytes_table(
     record: dict,  # From `bench_memory`
-) -> str:  # Aligned columns
+) -> str:  # Aligned columns, then who has ended
     "Peaks in gigabytes, and the ratios."
-    rows = [["", "head", "ratio"]]
+    rows, endings = [], []
     for what, r in {"head": record, **({"step": record["step"]} if "step" in record else {})}.items():
-        if what == "step": rows.append(["", "step", "ratio"])
-        rows.append(["ours", f"{r['ours'] / 1e9:.2f} GB", f"{r['ratio']:.2f}"])
+        rows.append(["", what, "ratio"])
+        if r["setting"]: rows.append(["ours", f"{r['ours'] / 1e9:.2f} GB", f"{r['ratio']:.2f}" if r["ratio"] else "-"])
         rows += [[name, f"{peak / 1e9:.2f} GB", ""] for name, peak in r["peers"].items()]
-    return aligned(rows)
+        endings += _endings(r["ended"])
+    return "\n".join([aligned(rows), *endings])
 
 
 def bytes_figure(
@@ -881,8 +929,9 @@ def bytes_figure(
 ):  # The figure
     "Peaks as bars."
     parts = {"head": record, **({"step": record["step"]} if "step" in record else {})}
-    bars = [(what, n, peak / 1e9) for what, r in parts.items() for n, peak in {"ours": r["ours"], **r["peers"]}.items()]
-    return bar_figure(bars, "part", "peak in GB")
+    ours = lambda r: {"ours": r["ours"]} if r["setting"] else {}
+    bars = [(what, n, peak / 1e9) for what, r in parts.items() for n, peak in {**ours(r), **r["peers"]}.items()]
+    return _without(bar_figure(bars, "part", "peak in GB"), {n: how for r in parts.values() for n, how in r["ended"].items()})
 
 # %% ../nbs/10b_speed.ipynb #9be4ad51
 def exponent(
@@ -934,11 +983,22 @@ def scaling_trainer(
     return Trainer(policy, problems_for(policy, problems), [NoveltyBonus(embedder=embedder), regeneration], problems_per_step=problems,
                    group_size=groups, max_new_tokens=lengths, steps=10**6, verifier=Pattern(groups), say=None, **RATE)
 
+# %% ../nbs/10b_speed.ipynb #970849de
+def most_bytes(
+    trainer: Trainer,  # From `scaling_trainer`, after a step
+) -> dict[str, int]:  # Mechanism -> bytes of its tensors
+    "What the memories of the mechanisms may grow to: full for every problem, with prefixes as long as the context."
+    novelty, regeneration = trainer.mechanisms
+    n, width = len(trainer.problems), next(iter(novelty.source.memory.rows.values())).shape[1]
+    prefix = 12 * trainer.policy.context_length
+    return {novelty.name: n * novelty.source.memory.capacity * 4 * width,
+            regeneration.name: n * regeneration.archive_size * (4 * width + prefix) + regeneration.queue.maxlen * prefix}
+
 # %% ../nbs/10b_speed.ipynb #3e8d4e16
 def scaling_point(
     trainer: Trainer,
     repeats: int,  # Steps that count, after one that does not
-) -> dict:  # tokens and seconds of a step, shares of it, and bytes of each mechanism's memory
+) -> dict:  # tokens and seconds of a step, shares of it, and bytes of each mechanism's memory, now and at most
     "Steps of one size."
     trainer.step()
     steps = [trainer.step() for _ in range(repeats)]
@@ -948,6 +1008,7 @@ def scaling_point(
     shares = {part: spent / seconds for part, spent in parts.items()}
     return {"tokens": steps[0]["tokens/generated"], "seconds": median(m["time/step"] for m in steps),
             "shares": {**shares, "bookkeeping": 1 - sum(shares.values())},
+            "overhead": shares["mechanisms"] + 1 - sum(shares.values()), "most_bytes": most_bytes(trainer),
             "archive_bytes": {m.name: sum(t.nbytes for t in pack(m.state_dict())[1].values()) for m in trainer.mechanisms}}
 
 
@@ -965,15 +1026,17 @@ def bench_scaling(
         say(f"{axis}: {', '.join(map(str, tried))} ...")
         points = []
         for v in tried:
-            trainer = scaling_trainer(policy, compute, embedder, **{**middle, axis: v})
-            points.append(p := {"value": v, **scaling_point(trainer, config.repeats)})
+            sizes = {**middle, axis: v}
+            points.append(p := {"value": v, **sizes, **scaling_point(scaling_trainer(policy, compute, embedder, **sizes), config.repeats)})
             shares = ", ".join(f"{part} {share:.1%}" for part, share in p["shares"].items())
             say(f"  {v}: {p['tokens']} tokens in {p['seconds']:.2f} s; {shares}")
         found[axis] = {"points": points, "exponent": exponent([(p["tokens"], p["seconds"]) for p in points])}
     largest = max((p for a in found.values() for p in a["points"]), key=lambda p: p["tokens"])
     powers = [f"{a['exponent']:.2f} ({n})" for n, a in found.items() if a["exponent"] is not None]
     say(f"seconds grow with tokens to the power of {', '.join(powers) or 'nobody knows what: one size says nothing'}")
-    say("memory of the mechanisms: " + ", ".join(f"{n} {b} bytes" for n, b in largest["archive_bytes"].items()))
+    say("mechanisms and bookkeeping: {overhead:.1%} of a step of {problems} problems x {groups} responses x {lengths} tokens".format(**largest))
+    memory = (f"{n} {b / 1e6:.2f} MB, at most {largest['most_bytes'][n] / 1e6:.0f} MB" for n, b in largest["archive_bytes"].items())
+    say(f"memory of the mechanisms there: {'; '.join(memory)}")
     record = {"bench": "scaling", "unit": "seconds per step", "compute": compute, "axes": found, "largest": largest}
     return _finish(record, config, scaling_figure, say)
 

@@ -2,18 +2,22 @@
 import json
 import math
 import random
+import signal
 
+import jobs
 import pytest
 import torch
 
 from extra_nb import speed
+from extra_nb.child import Ended
 from extra_nb.cli import bench_main
+from extra_nb.embedders import load_embedder
 from extra_nb.policy import tiny_policy
 from extra_nb.sampler import context_of
 from extra_nb.speed import (TRL_SETTINGS, WORKLOADS, MemoryBench, SamplerBench, ScalingBench, StepBench, Workload, alternate, axis_values, candidates,
-                            compare, decode_bytes, exponent, follow_line, head_peak, in_child, lengths_that_fit, our_step, our_trainer, plain_loss,
+                            compare, decode_bytes, exponent, follow_line, head_peak, in_turns, lengths_that_fit, our_step, our_trainer, plain_loss,
                             problems_for, rate_table, seconds_table, trl_steps, varied, workload)
-from extra_nb.types import InputError, Request
+from extra_nb.types import InputError, Problem, Request
 
 
 def quiet(line): pass
@@ -56,6 +60,15 @@ def test_ours_is_taken_from_the_rounds_of_the_best_peer():
     assert found["ours"] == 2 and found["peers"] == {"x": 4, "y": 9} and found["ratio"] == 2 and found["ratio_range"] == [5 / 3, 3]
     alone = compare([{"ours": 1}], "rate")
     assert alone["peers"] == {} and alone["ratio"] is None and alone["ratio_range"] is None
+
+
+def test_of_ours_that_ended_nothing_counts_and_of_a_peer_all_that_it_finished():
+    rounds = [{"ours a": 2, "ours b": 9, "x": 4, "y": 6}, {"ours a": 2, "ours b": 9, "y": 6}]
+    found = compare(rounds, "seconds", ended=["x", "ours a"])
+    assert (found["setting"], found["ours"], found["peers"], found["ratio"], found["ratio_range"]) == ("ours b", 9, {"x": 4, "y": 6}, 4 / 9, [4 / 9] * 2)
+    for rounds, ended in ([{"ours a": 2, "x": 4}], ["ours a"]), ([{"x": 4}], ["ours a"]), ([], ["ours a", "x"]):
+        found = compare(rounds, "seconds", ended)
+        assert found["ours"] is found["setting"] is found["ratio"] is found["ratio_range"] is None and found["peers"] == ({"x": 4} if rounds else {})
 
 
 # ---- workloads
@@ -169,13 +182,15 @@ def test_sampler_command(tmp_path, capsys, monkeypatch):
     assert "generate fp32" in shown and "round 2/2" in shown and "r.json" in shown and "r.png" in shown
 
 
-def test_step_command_and_memory_of_steps(tmp_path, capsys):
+def test_step_command_and_memory_of_steps(tmp_path, capfd, monkeypatch):
     pytest.importorskip("trl", reason="needs trl, a development requirement, to compare with; it is not installed")
+    monkeypatch.setattr(speed, "TRL_SETTINGS", {"TRL bf16 weights": {}})  # for time; what the name means the child knows by itself
     found = result(tmp_path, "step", "--repeats", "1", "--problems", "2", "--group-size", "4", "--new-tokens", "6")
-    assert found["tokens"] == 2 * 4 * 6 and set(found["peers"]) == set(TRL_SETTINGS) and len(found["rounds"]) == 3
+    assert found["tokens"] == 2 * 4 * 6 and set(found["peers"]) == {"TRL bf16 weights"} and len(found["rounds"]) == 1 and found["ended"] == {}
     assert found["ratio"] == pytest.approx(min(found["peers"].values()) / found["ours"])
-    assert set(found["parts"]) == {found["setting"], *TRL_SETTINGS} and all(p["sampling"] > 0 and p["update"] > 0 for p in found["parts"].values())
-    shown = capsys.readouterr()
+    assert set(found["parts"]) == {found["setting"], "TRL bf16 weights"} and all(p["sampling"] > 0 and p["update"] > 0 for p in found["parts"].values())
+    assert all(p["peak_bytes"] > 0 for p in found["parts"].values())
+    shown = capfd.readouterr()
     assert "ratio" in shown.out and "train_runtime" not in shown.out and "Warning" not in shown.err
 
 
@@ -192,7 +207,10 @@ def test_scaling_command(tmp_path, capsys):
     assert found["axes"]["groups"]["exponent"] is None and found["axes"]["lengths"]["exponent"] is not None
     for p in (p for a in found["axes"].values() for p in a["points"]):
         assert sum(p["shares"].values()) == pytest.approx(1) and min(p["shares"].values()) >= 0 and p["archive_bytes"]["novelty"] > 0
-    assert "to the power of" in capsys.readouterr().out
+        assert p["overhead"] == pytest.approx(p["shares"]["mechanisms"] + p["shares"]["bookkeeping"])
+        assert p["tokens"] == p["problems"] * p["groups"] * p["lengths"]
+    shown = capsys.readouterr().out
+    assert "to the power of" in shown and "of a step of 2 problems x 2 responses x 24 tokens" in shown and "MB, at most" in shown
 
 
 @pytest.mark.parametrize("argv, said", [
@@ -224,6 +242,104 @@ def test_help_explains_every_option(bench, capsys):
     config = {"sampler": SamplerBench, "step": StepBench, "memory": MemoryBench, "scaling": ScalingBench}[bench]
     for name in config.__dataclass_fields__: assert f"--{name.replace('_', '-')}" in lines
     assert "Rounds of measurements" in lines  # an inherited field
+
+
+# ---- candidates that die
+
+OOM = "killed by SIGKILL; probably out of memory"
+
+
+def fated(monkeypatch, **fates):
+    "Turns with fates, in real processes: of a step those of ours, weights, autocast and fp32, of a head those of head and unchunked."
+    names = dict(ours="ours fp32", weights="TRL bf16 weights", autocast="TRL bf16 autocast", fp32="TRL fp32", head="ours")
+    monkeypatch.setenv("FATES", json.dumps({names.get(name, name): fate for name, fate in fates.items()} | {"ours bf16": 5}))
+    monkeypatch.setattr(speed, "step_turn", jobs.step_turn)
+    monkeypatch.setattr(speed, "_head_peak", jobs.head_peak)
+    monkeypatch.setattr(speed, "faster_dtype", lambda device: "fp32")
+    monkeypatch.setattr(speed, "find_spec", lambda name: name == "trl")
+    monkeypatch.setattr(speed, "version", lambda name: "0")
+
+
+def test_peers_that_die_are_named_and_the_others_compared(tmp_path, capsys, monkeypatch):
+    fated(monkeypatch, ours=2, weights="raises", autocast=6, fp32="dies")
+    found = result(tmp_path, "step", "--repeats", "2")
+    assert found["ended"] == {"TRL bf16 weights": "RuntimeError: DefaultCPUAllocator: can't allocate memory: buy more", "TRL fp32": OOM}
+    assert (found["ours"], found["peers"], found["ratio"], found["tokens"]) == (2, {"TRL bf16 autocast": 6}, 3, 64)
+    assert found["rounds"] == [{"ours fp32": 2, "TRL bf16 autocast": 6}] * 2
+    assert found["parts"]["TRL bf16 autocast"] == {"sampling": 1.5, "update": 3, "peak_bytes": 6 * 10**9}
+    shown = capsys.readouterr().out
+    assert f"TRL fp32: {OOM}; it is left out" in shown and f"\nTRL fp32: {OOM}\nratio 3.00" in shown
+
+
+@pytest.mark.parametrize("fates, said", [
+    (dict(ours="dies", weights=4, autocast=6, fp32=5), "no ratio: ours has not finished"),
+    (dict(ours=4, weights="dies", autocast="dies", fp32="raises"), "no ratio: no setting of TRL has finished"),
+    (dict(ours="raises", weights="dies", autocast="dies", fp32="dies"), "no ratio: ours has not finished"),
+])
+def test_without_ours_or_any_peer_there_is_no_ratio(fates, said, tmp_path, capsys, monkeypatch):
+    fated(monkeypatch, **fates)
+    found = result(tmp_path, "step", "--repeats", "1")
+    alive = [fate for fate in fates.values() if not isinstance(fate, str)]
+    assert found["ratio"] is found["ratio_range"] is None and len(found["ended"]) == 4 - len(alive) and said in capsys.readouterr().out
+    assert found["ours"] == (None if isinstance(fates["ours"], str) else 4) and sorted([*found["peers"].values(), *filter(None, [found["ours"]])]) == sorted(alive)
+
+
+def test_memory_names_those_that_die(tmp_path, capsys, monkeypatch):
+    fated(monkeypatch, head=1, unchunked="dies", ours="dies", weights=4, autocast=10, fp32="dies")
+    monkeypatch.setattr(speed, "free_memory", lambda device: 10**12)
+    found = result(tmp_path, "memory", "--step")
+    assert found["ended"] == {"unchunked": OOM} and found["ours"] == 10**9 and found["peers"] == {} and found["ratio"] is None
+    step = found["step"]
+    assert step["ended"] == {"ours fp32": OOM, "TRL fp32": OOM} and step["setting"] == "ours bf16" and step["ratio"] == 5 / 4
+    assert capsys.readouterr().out.count(f"TRL fp32: {OOM}") == 2
+
+
+def test_who_dies_later_keeps_what_it_finished():
+    counts = {}
+
+    def turn(name, first):
+        counts[name] = counts.get(name, 0) + 1
+        if (name, counts[name]) in (("x", 2), ("ours", 3)): raise Ended("gone")
+        return 1.0
+
+    said = []
+    rounds, ended = in_turns(["ours", "x"], turn, 4, said.append)
+    assert rounds == [{"ours": 1, "x": 1}, {"ours": 1}] and ended == {"x": "gone", "ours": "gone"} and counts == {"ours": 3, "x": 2}
+    assert [line for line in said if "round" in line] == ["  round 1/4: ours, x", "  round 2/4: ours, x", "  round 3/4: ours"]
+
+
+def test_who_is_far_behind_is_measured_by_its_first_step(monkeypatch):
+    enough = []
+
+    def child(job, heard, name, **arguments):
+        enough.append((name, arguments["enough"]))
+        s = {"ours fp32": 50.0, "TRL bf16 weights": 4.0, "TRL bf16 autocast": 5.0, "TRL fp32": 7.0}[name]
+        return {"seconds": s, "sampling": 1, "update": 1, "tokens": 9, "bytes": None}
+
+    fated(monkeypatch, ours=0)
+    monkeypatch.setattr(speed, "in_child", child)
+    found = speed.bench_step(StepBench(model="tiny", device="cpu", repeats=2), quiet)
+    assert enough == [("ours fp32", math.inf), ("TRL bf16 weights", math.inf), ("TRL bf16 autocast", 6 + speed.ONCE), ("TRL fp32", 6 + speed.ONCE),
+                      ("ours fp32", math.inf), ("TRL bf16 weights", math.inf), ("TRL bf16 autocast", math.inf)]
+    assert found["ratio"] == 4 / 50 and found["parts"]["TRL fp32"]["peak_bytes"] is None
+
+
+def test_ctrl_c_ends_the_bench_and_its_child(monkeypatch):
+    from test_child import gone
+
+    fated(monkeypatch, ours="stays")
+    pids = []
+
+    def hear(line):
+        if not all(word.isdigit() for word in line.split()): return
+        pids.extend(map(int, line.split()))
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt): speed.bench_step(StepBench(model="tiny", device="cpu"), hear)
+    finally: signal.signal(signal.SIGINT, before)
+    assert len(pids) == 2 and gone(pids)
 
 
 # ---- steps
@@ -291,15 +407,10 @@ def test_peaks_grow_with_the_logits_only_where_they_are_held_whole():
     assert head_peak("ours", length=1024, **sizes) < 0.7 * long  # a chunk of logits, and what a first use of the library loads
 
 
-def test_a_child_that_fails_is_reported_in_one_line():
-    with pytest.raises(InputError, match="ended with status 1") as e: in_child("head", way="ours", width=0, vocabulary=0, rows=1, length=4)
-    assert "\n" not in str(e.value)
-
-
 def test_what_does_not_fit_is_extrapolated(monkeypatch):
     asked = []
 
-    def child(job, way, length, **sizes):
+    def child(job, heard, way, length, **sizes):
         asked.append((way, length))
         return 100 + 7 * length if way == "unchunked" else 500
 
@@ -307,7 +418,7 @@ def test_what_does_not_fit_is_extrapolated(monkeypatch):
     monkeypatch.setattr(speed, "free_memory", lambda device: 10**9)
     said = []
     found = speed.bench_memory(MemoryBench(vocabulary=100_000, device="cpu"), say=said.append)
-    assert asked == [("unchunked", 8), ("unchunked", 16), ("ours", 1024)] and found["unchunked_lengths"] == [8, 16]
+    assert asked == [("ours", 1024), ("unchunked", 8), ("unchunked", 16)] and found["unchunked_lengths"] == [8, 16]
     assert found["extrapolated"] and found["peers"]["unchunked"] == 100 + 7 * 1024 and "does not fit" in "\n".join(said)
 
 
@@ -319,6 +430,21 @@ def test_measured_lengths_fit(free):
 
 
 # ---- scaling and tables
+
+def test_memories_reach_their_bound_and_stop_there(policy):
+    trainer = speed.scaling_trainer(varied(policy), "fp32", load_embedder("lines"), 2, 2, 8)
+    trainer.step()
+    novelty, regeneration = trainer.mechanisms
+    L, width = policy.context_length, len(regeneration.embedder(["x"])[0])
+    for i in range(300):
+        for p in trainer.problems:
+            novelty.source.memory.update(p.id, torch.ones(3, width))
+            prefix = torch.randint(9, (L,)), torch.rand(L)
+            regeneration._archive([(p.id, *prefix)])
+            regeneration.queue.append((i, Request(Problem(f"{p.id}{i}", "", ""), tuple(prefix[0].tolist()), tuple(prefix[1].tolist()), "regeneration")))
+    held = {m.name: sum(t.nbytes for t in speed.pack(m.state_dict())[1].values()) for m in trainer.mechanisms}
+    assert held == speed.most_bytes(trainer)
+
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 1.3])
 def test_the_exponent_is_found(power):
@@ -336,7 +462,9 @@ def test_tables_name_what_is_missing():
     assert [line.split() for line in lines] == [["ours", "x", "ratio", "range", "bandwidth"], ["a", "9", "(fp32)", "3", "3.00", "3.00-3.00", "50%"],
                                                 ["b", "9", "(bf16)", "-", "-", "-", "25%"]]
     assert len(set(map(len, lines))) == 1
-    assert "ratio 2.00 (2.00-2.00): ours" in seconds_table(compare([{"ours": 2, "x": 4}], "seconds"), {"ours": {"sampling": 1, "update": 1}})
+    found = {**compare([{"ours": 2, "x": 4}], "seconds"), "ended": {}}
+    table = seconds_table(found, {"ours": {"sampling": 1, "update": 1, "peak_bytes": None}, "x": {"sampling": 2, "update": 2, "peak_bytes": 2.5e9}})
+    assert "ratio 2.00 (2.00-2.00): ours" in table and [line.split()[-1] for line in table.splitlines()[1:3]] == ["-", "GB"]
 
 
 def test_head_peak_counts_the_gradient_of_the_head():
