@@ -37,10 +37,11 @@ def how_ended(
     last = (stderr.strip().splitlines() or ["it said nothing"])[-1]
     return f"ended with status {code}: {last[:200]}"
 
-# %% ../nbs/01e_child.ipynb #e75ff14a
+# %% ../nbs/01e_child.ipynb #7f056239
 def _first_to_go() -> None:
     "Let Linux kill this process before any other when memory runs out: our caller has results to write down, we have none yet."
-    with suppress(OSError): Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # the highest; other systems have no such file
+    with suppress(OSError):  # other systems have no such file
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # the highest
 
 
 def _leave_with_caller(lifeline: int) -> None:
@@ -92,7 +93,7 @@ def in_child(
 
 _START = "import sys; sys.path[:] = filter(None, sys.path); from extra_nb.child import main; main()"
 
-# %% ../nbs/01e_child.ipynb #f5b56cce
+# %% ../nbs/01e_child.ipynb #8c39d759
 def _reply(child: subprocess.Popen, question: list, heard: Callable[[str], None]) -> dict | None:
     "What a child has to say in the end; on the way there its lines are passed on."
     with suppress(BrokenPipeError):  # it is gone already; its exit status says more
@@ -108,7 +109,8 @@ def _reply(child: subprocess.Popen, question: list, heard: Callable[[str], None]
 def _end(child: subprocess.Popen) -> None:
     "End a child and all that it started, and wait until it has gone."
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError): os.killpg(child.pid, signal.SIGKILL)  # the number is theirs as long as one of them lives
+        with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when only a zombie is left
+            os.killpg(child.pid, signal.SIGKILL)  # the number stays theirs as long as one of them lives
     else: child.kill()
     child.wait()
     for pipe in (child.stdin, child.stdout):

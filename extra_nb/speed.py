@@ -468,8 +468,9 @@ def bar_figure(
     if not bars: return figure
     names = list(dict.fromkeys(candidate for _, candidate, _ in bars))
     ours, peers = [n for n in names if n.startswith("ours")], [n for n in names if not n.startswith("ours")]
+    colours = {**dict.fromkeys(ours, BLUE), **dict(zip(peers, sns.blend_palette([GREY, ORANGE], max(1, len(peers)))))}
     sns.barplot(pd.DataFrame(bars, columns=[group, "candidate", unit]), x=group, y=unit, hue="candidate", hue_order=names,
-                palette={**dict.fromkeys(ours, BLUE), **dict(zip(peers, sns.blend_palette([GREY, ORANGE], max(1, len(peers)))))}, saturation=1, ax=ax)
+                palette=colours, saturation=1, ax=ax)
     ax.grid(False, axis="x")
     ax.margins(x=0.05)
     sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), title=None, frameon=False)
@@ -735,7 +736,9 @@ def _endings(ended: dict[str, str]) -> list[str]: return [f"{name}: {how}" for n
 
 def _verdict(found: dict, peers: str) -> str:
     "The ratio in words, or why there is none."
-    if found["ratio"]: return "ratio {:.2f} ({:.2f}-{:.2f}): ".format(found["ratio"], *found["ratio_range"]) + f"{found['setting']} against the fastest {peers}"
+    if found["ratio"]:
+        low, high = found["ratio_range"]
+        return f"ratio {found['ratio']:.2f} ({low:.2f}-{high:.2f}): {found['setting']} against the fastest {peers}"
     return f"no ratio: no setting of {peers} has finished" if found["setting"] else "no ratio: ours has not finished"
 
 
@@ -893,7 +896,8 @@ def bench_memory(
     if config.step:
         step = StepBench(model=config.model, device=config.device)
         say(f"step: {step.problems} problems x {step.group_size} responses x {step.new_tokens} tokens ...")
-        record["step"] = _peaks(["ours fp32", "ours bf16", *TRL_SETTINGS], lambda name, first: _step_child(name, step, say)["bytes"], config.repeats, say)
+        names = ["ours fp32", "ours bf16", *TRL_SETTINGS]
+        record["step"] = _peaks(names, lambda name, first: _step_child(name, step, say)["bytes"], config.repeats, say)
     if found["extrapolated"]: say(f"the unchunked loss does not fit; it is extrapolated from {measured[0]} and {measured[1]} tokens a row")
     say("\n" + bytes_table(record))
     return _finish(record, config, bytes_figure, say)
@@ -1034,7 +1038,8 @@ def bench_scaling(
     largest = max((p for a in found.values() for p in a["points"]), key=lambda p: p["tokens"])
     powers = [f"{a['exponent']:.2f} ({n})" for n, a in found.items() if a["exponent"] is not None]
     say(f"seconds grow with tokens to the power of {', '.join(powers) or 'nobody knows what: one size says nothing'}")
-    say("mechanisms and bookkeeping: {overhead:.1%} of a step of {problems} problems x {groups} responses x {lengths} tokens".format(**largest))
+    size = "{problems} problems x {groups} responses x {lengths} tokens".format(**largest)
+    say(f"mechanisms and bookkeeping: {largest['overhead']:.1%} of a step of {size}")
     memory = (f"{n} {b / 1e6:.2f} MB, at most {largest['most_bytes'][n] / 1e6:.0f} MB" for n, b in largest["archive_bytes"].items())
     say(f"memory of the mechanisms there: {'; '.join(memory)}")
     record = {"bench": "scaling", "unit": "seconds per step", "compute": compute, "axes": found, "largest": largest}

@@ -44,7 +44,7 @@ def test_lines_arrive_while_the_job_is_at_work():
 
 def test_what_others_print_is_no_part_of_it():
     heard = []
-    assert in_child(jobs.below_python, heard=heard.append, text="\x1e{}\n") == "" and heard == []
+    assert in_child(jobs.below_python, heard=heard.append, text="noise\n") == "" and heard == []
 
 
 @posix
