@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ['AIMS', 'KINDS_OF_MECHANISM', 'LAB_SETTINGS', 'NOVELTY', 'REGENERATION', 'REPLAY', 'ARMS', 'BINS', 'CURVES',
            'EqualBonus', 'OraclePrefix', 'SuccessPrefix', 'ReferencePrefix', 'mixed_chance', 'Focus', 'NoveltyShare',
            'AnyReplay', 'HiddenEmbedder', 'Remembered', 'lab_embedder', 'Observer', 'Arm', 'find_arm', 'curve_of',
-           'measured', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
+           'measured', 'counted', 'train_arm', 'specification', 'result_path', 'read_result', 'run_once']
 
 # %% ../nbs/12a_arms.ipynb #25d08698
 import json
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from .checkpoints import write_whole
 from .embedders import Embedder, embed, load_embedder
+from .evaluate import Evaluation
 from .grpo import Mechanism, dead_group_probability
 from .lab import MAX_NEW_TOKENS, ReachChecker, Regime, base_policy, competence, distinct_share, judge_policy, lines_to_go, shortest_path
 from .novelty import NoveltyBonus
@@ -431,9 +432,16 @@ def measured(
     policy: Policy,
     problems,  # Held-out problems
     samples: int,  # Responses to each
-) -> dict:  # JSON values only: counts of right responses, and what follows from them
+) -> dict:  # From `counted`
     "What the policy can do now."
-    found = judge_policy(policy, problems, samples)
+    return counted(judge_policy(policy, problems, samples), samples)
+
+
+def counted(
+    found: Evaluation,
+    samples: int,  # Responses to each problem
+) -> dict:  # JSON values only: counts of right responses, and what follows from them
+    "An evaluation in numbers."
     right = [[text for text, reason in zip(r.responses, r.reasons) if reason == "correct"] for r in found.results]
     distinct = distinct_share(right)
     return {"correct": found.correct.tolist(), "distinct": None if math.isnan(distinct) else distinct,

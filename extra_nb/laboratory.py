@@ -7,13 +7,14 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS_OF_PLAN', 'FIRST_FRESH', 'FEWEST_SEEDS', 'QUICK', 'Plan', 'check_plan', 'read_plan', 'written_plan',
-           'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text', 'listing', 'report',
-           'lab_main']
+           'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text', 'RealArm', 'RealPlan',
+           'run_real', 'listing', 'report', 'lab_main']
 
 # %% ../nbs/12d_laboratory.ipynb #68e58bfb
 import json
 import os
 import re
+import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, fields
@@ -22,11 +23,13 @@ from pathlib import Path
 
 import torch
 
-from .arms import ARMS, Arm, find_arm, result_path, run_once
-from .checkpoints import write_whole
-from .cli import _command, _Parser
+from .arms import ARMS, Arm, counted, curve_of, find_arm, read_result, result_path, run_once
+from .checkpoints import checkpoints, write_whole
+from .cli import RunConfig, _command, _Parser, preset, train, with_fractions
+from .evaluate import Evaluation
 from .lab import REGIMES, Regime, base_policy, find_regime
 from .labfigures import difference_table, draw_all, load_results, points_table
+from .train import versions
 from .types import InputError, unknown_name
 
 # %% ../nbs/12d_laboratory.ipynb #b7a12bb3
@@ -83,15 +86,20 @@ def check_plan(
         if plan.arms[0].name not in names: raise InputError(f"plan {plan.name!r}: {regime!r} must run {plan.arms[0].name!r} too, the arm of comparison")
     if plan.budget < 1 or plan.points < 1 or plan.samples < 16:
         raise InputError(f"plan {plan.name!r}: budget and points of at least 1 and 16 samples are needed; got {plan.budget}, {plan.points}, {plan.samples}")
+    _check_seeds(plan)
+    for regime, before, after, score in plan.tests:
+        if regime not in plan.regimes: raise unknown_name(f"regime in a test of plan {plan.name!r}", regime, plan.regimes)
+        for arm in (before, after): _known_arm(plan, arm, [a.name for a in plan.arms_in(regime)])
+        if not re.fullmatch(r"pass@(1|2|4|8|16|32)", score): raise InputError(f"score {score!r} in a test of plan {plan.name!r}: pass@1, 2, 4, 8, 16 or 32")
+
+
+def _check_seeds(plan):
+    "Looking and claiming have seeds of their own."
     fresh = plan.kind == "confirmatory"
     if strange := [s for s in plan.seeds if type(s) is not int or s < 0 or (s >= FIRST_FRESH) != fresh]:
         raise InputError(f"seed {strange[0]!r} in the {plan.kind} plan {plan.name!r}: exploratory seeds are 0 to {FIRST_FRESH - 1}, confirmatory ones start at {FIRST_FRESH}")
     if fresh and (len(plan.seeds) < FEWEST_SEEDS or not plan.tests):
         raise InputError(f"the confirmatory plan {plan.name!r} needs at least {FEWEST_SEEDS} seeds and named tests; it has {len(plan.seeds)} and {len(plan.tests)}")
-    for regime, before, after, score in plan.tests:
-        if regime not in plan.regimes: raise unknown_name(f"regime in a test of plan {plan.name!r}", regime, plan.regimes)
-        for arm in (before, after): _known_arm(plan, arm, [a.name for a in plan.arms_in(regime)])
-        if not re.fullmatch(r"pass@(1|2|4|8|16|32)", score): raise InputError(f"score {score!r} in a test of plan {plan.name!r}: pass@1, 2, 4, 8, 16 or 32")
 
 
 def _known_arm(plan: Plan, arm: str, names: list[str]):
@@ -111,11 +119,12 @@ def _seeds(entries, name: str) -> tuple[int, ...]:
 
 def read_plan(
     path: str | Path,  # A JSON file
-) -> Plan:
+) -> Plan | RealPlan:  # A `RealPlan` if it names a preset
     "A plan from its file."
     try: found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as e: raise InputError(f"plan {str(path)!r} cannot be read: {e}") from None
     if not isinstance(found, dict): raise InputError(f"plan {str(path)!r} is not a JSON object")
+    if "preset" in found: return _real_plan(found, str(path))
     known = [f.name for f in fields(Plan)] + ["about", "settings"]
     for key in found:
         if key not in known: raise unknown_name(f"entry of plan {str(path)!r}", key, known)
@@ -130,14 +139,14 @@ def read_plan(
 
 
 def written_plan(
-    plan: Plan,
+    plan: Plan | RealPlan,
 ) -> dict:  # JSON values only; fit for `read_plan`
     "A plan in full."
     return json.loads(json.dumps(asdict(plan)))
 
 # %% ../nbs/12d_laboratory.ipynb #d51fcf60
 def plan_folder(
-    plan: Plan,
+    plan: Plan | RealPlan,
     out: str | Path,  # Folder of all plans' results
 ) -> Path:
     "The folder of a plan's results, with the plan in it."
@@ -212,7 +221,7 @@ def answer_table(
 
 
 def question_table(
-    plan: Plan,
+    plan: Plan | RealPlan,
     points,  # A data frame, from `points_table`
 ):  # A data frame, in points of 100
     "The plan's questions, answered."
@@ -229,6 +238,117 @@ def as_text(
     forms = {"p": "{:.4f}", "p_holm": "{:.4f}", "distinct": "{:.2f}", "tokens": "{:.0f}", "seconds": "{:.0f}"}
     return table.to_string(index=False, na_rep="-", formatters={k: forms.get(k, "{:.1f}").format for k in table.columns if table[k].dtype == float})
 
+# %% ../nbs/12d_laboratory.ipynb #aa2204fc
+@dataclass(frozen=True)
+class RealArm:
+    "A way to train a real model."
+    name: str
+    settings: dict = field(default_factory=dict)  # Of extra-train, above those of the plan
+
+
+@dataclass(frozen=True)
+class RealPlan:
+    "Runs of `extra-train` that are compared."
+    name: str  # Also the folder of its results
+    kind: str  # "exploratory" or "confirmatory"
+    preset: str  # Of extra-train
+    seeds: tuple[int, ...]
+    arms: tuple[RealArm, ...]  # The first is what the others are compared with
+    budget: int  # Generated tokens of each run
+    settings: dict = field(default_factory=dict)  # Of extra-train, in all arms
+    tests: tuple[tuple[str, str, str, str], ...] = ()  # ("real", before, after, score); none: every arm against the first, pass@1 and pass@16
+
+    def __post_init__(self): _check_real(self)
+
+    @property
+    def regimes(self) -> tuple[str, ...]: return ("real",)
+
+    @property
+    def questions(self) -> list[tuple[str, str, str, str]]:
+        "The tests, or what is asked where none are named."
+        return list(self.tests) or [("real", self.arms[0].name, arm.name, score) for score in ("pass@1", "pass@16") for arm in self.arms[1:]]
+
+    def config(self, arm: RealArm, seed: int) -> RunConfig:
+        "The settings of a run; tokens end it, not steps or minutes, unless the plan gives fewer steps."
+        own = {**self.settings, **arm.settings}
+        known = [f.name for f in fields(RunConfig)]
+        for name in own:
+            if name not in known: raise unknown_name(f"setting in plan {self.name!r}", name, known)
+        ends = {"steps": 100_000, "max_minutes": 0.0, "total_minutes": 0.0}
+        return RunConfig(**with_fractions({**preset(self.preset), **ends, **own, "seed": seed, "max_tokens": self.budget, "report": False}))
+
+# %% ../nbs/12d_laboratory.ipynb #b6d2aae1
+def _check_real(plan: RealPlan):
+    "Refuse a plan that cannot be meant."
+    if plan.kind not in KINDS_OF_PLAN: raise unknown_name("kind of plan", plan.kind, KINDS_OF_PLAN)
+    names = [arm.name for arm in plan.arms]
+    for name in (plan.name, *names):
+        if not re.fullmatch(r"[\w.-]+", name): raise InputError(f"name {name!r} in plan {plan.name!r}: letters, digits, '.', '-' and '_' are allowed")
+    for what, found in (("seeds", plan.seeds), ("arms", names)):
+        if not found: raise InputError(f"plan {plan.name!r} names no {what}")
+        if len(set(found)) < len(found): raise InputError(f"plan {plan.name!r} names one of its {what} twice")
+    if plan.budget < 1: raise InputError(f"plan {plan.name!r}: budget={plan.budget}: at least 1 token is needed")
+    _check_seeds(plan)
+    for regime, before, after, score in plan.tests:
+        if regime != "real": raise unknown_name(f"regime in a test of plan {plan.name!r}", regime, ["real"])
+        for arm in (before, after): _known_arm(plan, arm, names)
+    for arm in plan.arms:
+        config = plan.config(arm, plan.seeds[0])
+        if not config.heldout or config.benchmarks or config.eval_samples < 16:
+            raise InputError(f"plan {plan.name!r}, arm {arm.name!r}: heldout problems, no benchmarks, and at least 16 eval_samples are needed")
+
+
+def _real_plan(found: dict, path: str) -> RealPlan:
+    "A plan of real runs from what its file holds."
+    known = [f.name for f in fields(RealPlan)] + ["about"]
+    for key in found:
+        if key not in known: raise unknown_name(f"entry of plan {path!r}", key, known)
+    if missing := [f.name for f in fields(RealPlan)[:6] if f.name not in found]: raise InputError(f"plan {path!r} says nothing about {', '.join(missing)}")
+    for arm in found["arms"]:
+        if not isinstance(arm, dict) or not {"name"} <= arm.keys() <= {"name", "settings"}: raise InputError(f"plan {path!r}: arm {arm!r:.80}: an object with name and settings is expected")
+    return RealPlan(found["name"], found["kind"], found["preset"], _seeds(found["seeds"], found["name"]), tuple(RealArm(**arm) for arm in found["arms"]),
+                    found["budget"], found.get("settings", {}), tuple(map(tuple, found.get("tests", ()))))
+
+# %% ../nbs/12d_laboratory.ipynb #60d90ec6
+def run_real(
+    plan: RealPlan,
+    out: str | Path,  # Folder of all plans' results
+    say=print,
+) -> Path:  # The folder of its results
+    "Compute whatever of a plan is not there yet."
+    folder = plan_folder(plan, out)
+    jobs = [(arm, seed, folder / "real" / f"{arm.name}-{seed}.json") for seed in plan.seeds for arm in plan.arms]
+    for n, (arm, seed, path) in enumerate(jobs, 1):
+        spec = {"arm": asdict(arm), "regime": {"name": "real"}, "seed": seed, "budget": plan.budget, "settings": asdict(plan.config(arm, seed))}
+        spec = json.loads(json.dumps(spec))
+        if path.exists():
+            was = read_result(path)["spec"]
+            was = {**was, "settings": {**spec["settings"], **was["settings"]}}  # a setting that did not exist then was at what is now its default
+            if was != spec: raise InputError(f"{path} is the result of another run: take another folder, or another name for the arm")
+            continue
+        say(f"[{n}/{len(jobs)}] {arm.name}-{seed} ...")
+        run = folder / "runs" / f"{arm.name}-{seed}"
+        train(plan.config(arm, seed), run, plan.preset, resume=bool(checkpoints(run)))
+        result = {"spec": spec, **_real_result(run, plan)}
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, json.dumps(result) + "\n")
+        shutil.rmtree(run / "checkpoints")
+        say(f"[{n}/{len(jobs)}] {run_line(result)}")
+    return folder
+
+
+def _real_result(run: Path, plan: RealPlan) -> dict:
+    "What a run of `extra-train` found, in the form of the laboratory."
+    history = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    tokens = history[-1]["tokens/total"]
+    if tokens < plan.budget: raise InputError(f"{run} ended after {len(history)} steps with {tokens} of {plan.budget} tokens: more steps are needed")
+    before, after = (Evaluation.load(run / "evals" / f"{when}.jsonl") for when in ("before", "after"))
+    samples, spent = len(before.results[0].responses), round(sum(m["time/step"] for m in history), 2)
+    points = [{"tokens": 0, "steps": 0, "seconds": 0.0, **counted(before, samples)},
+              {"tokens": tokens, "steps": len(history), "seconds": spent, **counted(after, samples)}]
+    return {"samples": samples, "points": points, "curve": curve_of(history, plan.budget), "tokens": tokens, "steps": len(history), "seconds": spent,
+            "versions": versions()}
+
 # %% ../nbs/12d_laboratory.ipynb #53aa1dee
 QUICK = Plan("quick", "exploratory", (0, 1, 2), ("starved",), (ARMS["grpo"], ARMS["extra"], ARMS["replay"]), budget=250_000)
 
@@ -238,7 +358,7 @@ def _parser() -> _Parser:
                      "mechanisms and trainer, at equal generated tokens, with intervals. What is computed already is not computed again.")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help=f"run {len(QUICK.arms)} arms with {len(QUICK.seeds)} seeds in the regime {QUICK.regimes[0]}: some minutes on two cores")
-    what.add_argument("--plan", metavar="FILE", help="run a plan: a JSON file with name, kind (exploratory or confirmatory), seeds, regimes, arms, budget (tokens per run) and tests")
+    what.add_argument("--plan", metavar="FILE", help="run a plan: a JSON file with name, kind (exploratory or confirmatory), seeds, regimes, arms, budget (tokens per run) and tests; with a preset in place of regimes it is about a real model")
     what.add_argument("--list", action="store_true", help="list the arms and regimes that a plan can name")
     parser.add_argument("--out", metavar="DIR", default="lab", help="folder of all results; a plan's are in DIR/NAME (default: lab)")
     parser.add_argument("--jobs", metavar="N", type=int, default=0, help="runs at a time, one thread each; 0: one for each core (default: 0)")
@@ -253,7 +373,10 @@ def _lab_job(argv):
     if not (args.quick or args.plan): raise InputError("nothing to run: --quick, or --plan FILE; --list names arms and regimes")
     if args.jobs < 0: raise InputError(f"jobs={args.jobs}: 0 (one for each core) or more")
     plan = QUICK if args.quick else read_plan(args.plan)
-    folder = run_plan(plan, args.out, args.jobs or os.cpu_count() or 1, lambda line: print(line, flush=True), args.cache)
+    def say(line): print(line, flush=True)
+
+    if isinstance(plan, RealPlan): return report(plan, run_real(plan, args.out, say), figures=False)  # whose runs have reports of their own
+    folder = run_plan(plan, args.out, args.jobs or os.cpu_count() or 1, say, args.cache)
     report(plan, folder, figures=not args.no_figures)
 
 # %% ../nbs/12d_laboratory.ipynb #b8400623
@@ -268,7 +391,7 @@ def listing() -> str:
 
 
 def report(
-    plan: Plan,
+    plan: Plan | RealPlan,
     folder: Path,  # Of its results
     figures: bool = True,
     say=print,
@@ -278,7 +401,8 @@ def report(
     results = [r for r in load_results(folder) if r["spec"]["arm"]["name"] in names and r["spec"]["seed"] in plan.seeds]
     points = points_table(results)
     for regime in plan.regimes:
-        base = next(r for r in results if r["spec"]["regime"]["name"] == regime)["points"][0]
+        first = [r["points"][0] for r in results if r["spec"]["regime"]["name"] == regime]  # in the laboratory all the same
+        base = {k: sum(p[k] for p in first) / len(first) for k in ("pass@1", "pass@16", "all_wrong", "mixed", "all_correct")}
         say(f"\n{regime}: base policy pass@1 {100 * base['pass@1']:.1f}, pass@16 {100 * base['pass@16']:.1f}; of groups of 8 "
             f"{base['all_wrong']:.0%} all wrong, {base['mixed']:.0%} mixed, {base['all_correct']:.0%} all correct")
     say("\n" + as_text(answer_table(points)))

@@ -81,6 +81,7 @@ class TrainConfig:
     checkpoint_every: int = 10  # Steps between checkpoints; 0: only at the end
     keep_checkpoints: int = 2  # How many of the last to keep; the one with the best mean reward stays besides
     max_minutes: float = 0.0  # End training before a step would exceed this wall time in minutes; 0: no limit
+    max_tokens: int = 0  # End training once so many tokens have been generated, those of dropped groups included; 0: no limit
     max_rows: int = 256  # Responses decoded at a time; bounds memory, does not change results
     sampler: str = "native"  # What draws the responses: "native", "generate" or "paged" (transformers), or "vllm"
     keep_rollouts: bool = True  # Write every response with its verdict to rollouts/
@@ -93,7 +94,7 @@ CHOICES = {"lr_schedule": ("constant", "linear", "cosine"), "advantage_scale": (
 AT_LEAST = {"steps": 0, "problems_per_step": 1, "group_size": 2, "max_new_tokens": 1, "max_prompt_tokens": 1, "epochs": 1, "lr": 0, "warmup_steps": 0,
             "weight_decay": 0, "grad_clip": 0, "minibatch_problems": 0, "micro_batch_tokens": 1, "advantage_eps": 0, "clip_low": 0,
             "clip_high": 0, "dual_clip": 0, "kl_coef": 0, "dynamic_sampling": 0, "overlong_buffer": 0, "checkpoint_every": 0,
-            "keep_checkpoints": 1, "max_minutes": 0, "max_rows": 1}
+            "keep_checkpoints": 1, "max_minutes": 0, "max_tokens": 0, "max_rows": 1}
 
 
 def check_types(config):
@@ -679,11 +680,11 @@ def _report(self: Trainer, metrics: dict):
 def fit(
     self: Trainer,
 ) -> list[dict]:  # Metrics of every step so far
-    "Train until the steps or the minutes are used up."
+    "Train until the steps, the tokens or the minutes are used up."
     start, c, self.interrupted, self._asked = time.perf_counter(), self.config, 0, 0
     try:
         with self._interruptible():
-            while self.step_count < c.steps and not self._called_off():
+            while self.step_count < c.steps and not self._spent and not self._called_off():
                 self.say(step_line(self.step(), c.steps))
                 self.ranks.agree(f"a sum over weights after step {self.step_count}", self._sample_of_weights())
                 if not self._called_off() and self.ranks.lead(lambda: self._pause(start)): break
@@ -701,6 +702,12 @@ def fit(
     return self.history
 
 
+@patch(as_prop=True)
+def _spent(self: Trainer) -> bool:
+    "Whether the tokens are used up; all processes count the same."
+    return 0 < self.config.max_tokens <= self.tokens_generated
+
+
 @patch
 def _called_off(self: Trainer) -> bool:
     "Whether any process of the run was asked to end; each comes to know of it at the same place."
@@ -712,7 +719,7 @@ def _called_off(self: Trainer) -> bool:
 def _pause(self: Trainer, start: float) -> bool:  # Whether the time is up
     "Between two steps: a checkpoint if one is due, and a look at the clock."
     c = self.config
-    if self.step_count == c.steps: return False
+    if self.step_count == c.steps or self._spent: return False
     if self.out and c.checkpoint_every and self.step_count % c.checkpoint_every == 0: self._save()
     late = c.max_minutes and time.perf_counter() - start + self.history[-1]["time/step"] > 60 * c.max_minutes
     if late: self.say(f"training ends after step {self.step_count} of {c.steps}: another would exceed max_minutes={c.max_minutes:.2g}")

@@ -68,7 +68,7 @@ RUN = ["--preset", "tiny", "--steps", "1", "--warm-start-steps", "0", "--heldout
        "--group-size", "2"]
 ODD = {
     "seed": [-5, 2**62], "group_size": [3], "temperature": [1e-3, 1e3], "lr": [1e6, 0.0], "micro_batch_tokens": [1], "max_rows": [1], "minibatch_problems": [1000],
-    "clip_low": [5.0], "advantage_eps": [0.0], "max_prompt_tokens": [1], "problems_per_step": [7], "warmup_steps": [10**9], "max_minutes": [1e-9],
+    "clip_low": [5.0], "advantage_eps": [0.0], "max_prompt_tokens": [1], "problems_per_step": [7], "warmup_steps": [10**9], "max_minutes": [1e-9], "max_tokens": [1, 10**14],
     "train": ["arithmetic:2-999999999", "\x00", "reasoning-gym:x\x00", "\ud800", "a/b/c", "x.jsonl.gz", "arithmetic:٣"], "model": ["\x00", "", "a/b/c/d", "\ud800"],
     "instruction": ["", "{problem}", "\ud800{problem}", "{problem}" * 500], "system_prompt": ["\x00"], "embedder": ["\x00", "a/b"], "device": ["cuda:99", "mps"],
     "data_dir": ["\x00", "nowhere"], "warm_start_levels": ["x", "9-2"], "benchmarks": ["amc23"], "gamma": [1e14], "rewards": ["\x00.py:f", "x"], "verifier_workers": [10**9],

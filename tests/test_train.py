@@ -447,3 +447,17 @@ def test_a_mechanism_may_take_every_place_of_a_step():
     problems = arithmetic(2, levels=(2, 3))
     trainer = Trainer(tiny_policy(), problems, [Again()], steps=1, problems_per_step=1, group_size=2, max_new_tokens=4, say=None)
     assert [r.problem.id for r in trainer._plan(1)] == [problems[0].id]
+
+
+def test_tokens_end_a_run_and_a_resumed_one_has_none_left(tmp_path):
+    t = trainer(out=tmp_path, steps=50, checkpoint_every=0)
+    spent = t.step()["tokens/generated"]
+    t = trainer(out=tmp_path / "limited", steps=50, max_tokens=spent + 1)
+    history = t.fit()
+    assert len(history) == 2 and history[0]["tokens/total"] == spent <= history[1]["tokens/total"]
+    again = trainer(out=tmp_path / "limited", steps=50, max_tokens=spent + 1)
+    again.resume()
+    assert len(again.fit()) == 2
+    more = trainer(out=tmp_path / "limited", steps=3, max_tokens=0)
+    more.resume()
+    assert len(more.fit()) == 3
