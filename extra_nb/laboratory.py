@@ -119,7 +119,7 @@ def _seeds(entries, name: str) -> tuple[int, ...]:
 
 def read_plan(
     path: str | Path,  # A JSON file
-) -> Plan | RealPlan:  # A `RealPlan` if it names a preset
+) -> Plan:  # Or a `RealPlan`, if it names a preset
     "A plan from its file."
     try: found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as e: raise InputError(f"plan {str(path)!r} cannot be read: {e}") from None
@@ -139,14 +139,14 @@ def read_plan(
 
 
 def written_plan(
-    plan: Plan | RealPlan,
+    plan: Plan,  # Or a `RealPlan`
 ) -> dict:  # JSON values only; fit for `read_plan`
     "A plan in full."
     return json.loads(json.dumps(asdict(plan)))
 
 # %% ../nbs/12d_laboratory.ipynb #d51fcf60
 def plan_folder(
-    plan: Plan | RealPlan,
+    plan: Plan,  # Or a `RealPlan`
     out: str | Path,  # Folder of all plans' results
 ) -> Path:
     "The folder of a plan's results, with the plan in it."
@@ -221,7 +221,7 @@ def answer_table(
 
 
 def question_table(
-    plan: Plan | RealPlan,
+    plan: Plan,  # Or a `RealPlan`
     points,  # A data frame, from `points_table`
 ):  # A data frame, in points of 100
     "The plan's questions, answered."
@@ -391,7 +391,7 @@ def listing() -> str:
 
 
 def report(
-    plan: Plan | RealPlan,
+    plan: Plan,  # Or a `RealPlan`
     folder: Path,  # Of its results
     figures: bool = True,
     say=print,
