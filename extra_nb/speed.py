@@ -954,6 +954,7 @@ class ScalingBench(SpeedBench):
     groups: str = "2,4,8"  # Responses per problem, likewise
     lengths: str = "16,32,64"  # Tokens per response, likewise
     embedder: str = "minilm"  # Embeddings of responses and prefixes: "minilm", "ngram", "lines", a hub name or a folder
+    micro_batch_tokens: int = 4096  # Padded tokens per pass of an update: bounds memory, whatever the size of a step
 
 
 AXES = {"problems": 2, "groups": 2, "lengths": 1}  # and the least that each can be: beside a regenerated problem there is a fresh one
@@ -980,12 +981,14 @@ def scaling_trainer(
     problems: int,
     groups: int,  # Responses per problem
     lengths: int,  # Tokens per response
+    micro_batch_tokens: int = 4096,  # As in `ScalingBench`
 ) -> Trainer:
     "A trainer with both mechanisms at work from the second step on."
     regeneration = PrefixRegeneration(embedder=embedder, start_step=1, per_step=max(1, problems // 8), min_gap=8)
     policy = varied(policy, compute=compute)
     return Trainer(policy, problems_for(policy, problems), [NoveltyBonus(embedder=embedder), regeneration], problems_per_step=problems,
-                   group_size=groups, max_new_tokens=lengths, steps=10**6, verifier=Pattern(groups), say=None, **RATE)
+                   group_size=groups, max_new_tokens=lengths, micro_batch_tokens=micro_batch_tokens, steps=10**6, verifier=Pattern(groups),
+                   say=None, **RATE)
 
 # %% ../nbs/10b_speed.ipynb #970849de
 def most_bytes(
@@ -1031,7 +1034,8 @@ def bench_scaling(
         points = []
         for v in tried:
             sizes = {**middle, axis: v}
-            points.append(p := {"value": v, **sizes, **scaling_point(scaling_trainer(policy, compute, embedder, **sizes), config.repeats)})
+            trainer = scaling_trainer(policy, compute, embedder, **sizes, micro_batch_tokens=config.micro_batch_tokens)
+            points.append(p := {"value": v, **sizes, **scaling_point(trainer, config.repeats)})
             shares = ", ".join(f"{part} {share:.1%}" for part, share in p["shares"].items())
             say(f"  {v}: {p['tokens']} tokens in {p['seconds']:.2f} s; {shares}")
         found[axis] = {"points": points, "exponent": exponent([(p["tokens"], p["seconds"]) for p in points])}
