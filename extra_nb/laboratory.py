@@ -76,9 +76,7 @@ def check_plan(
     "Refuse a plan that cannot be meant, or that would mix what must be kept apart."
     if plan.kind not in KINDS_OF_PLAN: raise unknown_name("kind of plan", plan.kind, KINDS_OF_PLAN)
     if not re.fullmatch(r"[\w.-]+", plan.name): raise InputError(f"plan name {plan.name!r}: letters, digits, '.', '-' and '_' are allowed")
-    for what, found in (("seeds", plan.seeds), ("regimes", plan.regimes), ("arms", [arm.name for arm in plan.arms])):
-        if not found: raise InputError(f"plan {plan.name!r} names no {what}")
-        if len(set(found)) < len(found): raise InputError(f"plan {plan.name!r} names one of its {what} twice")
+    _check_lists(plan, {"seeds": plan.seeds, "regimes": plan.regimes, "arms": [arm.name for arm in plan.arms]})
     for regime in plan.regimes: find_regime(regime)
     for regime, names in plan.only.items():
         if regime not in plan.regimes: raise unknown_name(f"regime of 'only' in plan {plan.name!r}", regime, plan.regimes)
@@ -102,6 +100,12 @@ def _check_seeds(plan):
         raise InputError(f"the confirmatory plan {plan.name!r} needs at least {FEWEST_SEEDS} seeds and named tests; it has {len(plan.seeds)} and {len(plan.tests)}")
 
 
+def _check_lists(plan: Plan, lists: dict):
+    for what, found in lists.items():
+        if not found: raise InputError(f"plan {plan.name!r} names no {what}")
+        if len(set(found)) < len(found): raise InputError(f"plan {plan.name!r} names one of its {what} twice")
+
+
 def _known_arm(plan: Plan, arm: str, names: list[str]):
     if arm not in names: raise unknown_name(f"arm in plan {plan.name!r}", arm, names)
 
@@ -117,6 +121,15 @@ def _seeds(entries, name: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def _check_entries(found: dict, path: str, kind: type, *besides: str):
+    "Whether a file holds the first six fields of a kind of plan, which must be there, and nothing unknown."
+    known = [f.name for f in fields(kind)]
+    for key in found:
+        if key not in [*known, *besides]: raise unknown_name(f"entry of plan {path!r}", key, [*known, *besides])
+    missing = [name for name in known[:6] if name not in found]
+    if missing: raise InputError(f"plan {path!r} says nothing about {', '.join(missing)}")
+
+
 def read_plan(
     path: str | Path,  # A JSON file
 ) -> Plan:  # Or a `RealPlan`, if it names a preset
@@ -125,11 +138,7 @@ def read_plan(
     except (OSError, ValueError) as e: raise InputError(f"plan {str(path)!r} cannot be read: {e}") from None
     if not isinstance(found, dict): raise InputError(f"plan {str(path)!r} is not a JSON object")
     if "preset" in found: return _real_plan(found, str(path))
-    known = [f.name for f in fields(Plan)] + ["about", "settings"]
-    for key in found:
-        if key not in known: raise unknown_name(f"entry of plan {str(path)!r}", key, known)
-    missing = [f.name for f in fields(Plan)[:6] if f.name not in found]
-    if missing: raise InputError(f"plan {str(path)!r} says nothing about {', '.join(missing)}")
+    _check_entries(found, str(path), Plan, "about", "settings")
     arms = [find_arm(a) if isinstance(a, str) else find_arm(a.get("name", "?"), {k: v for k, v in a.items() if k != "name"}) for a in found["arms"]]
     arms = tuple(Arm(a.name, a.mechanisms, {**found.get("settings", {}), **a.settings}) for a in arms)
     rest = {k: v for k, v in found.items() if k in ("budget", "points", "samples")}
@@ -284,9 +293,7 @@ def _check_real(plan: RealPlan):
     names = [arm.name for arm in plan.arms]
     for name in (plan.name, *names):
         if not re.fullmatch(r"[\w.-]+", name): raise InputError(f"name {name!r} in plan {plan.name!r}: letters, digits, '.', '-' and '_' are allowed")
-    for what, found in (("seeds", plan.seeds), ("arms", names)):
-        if not found: raise InputError(f"plan {plan.name!r} names no {what}")
-        if len(set(found)) < len(found): raise InputError(f"plan {plan.name!r} names one of its {what} twice")
+    _check_lists(plan, {"seeds": plan.seeds, "arms": names})
     if plan.budget < 1: raise InputError(f"plan {plan.name!r}: budget={plan.budget}: at least 1 token is needed")
     _check_seeds(plan)
     for regime, before, after, score in plan.tests:
@@ -300,10 +307,7 @@ def _check_real(plan: RealPlan):
 
 def _real_plan(found: dict, path: str) -> RealPlan:
     "A plan of real runs from what its file holds."
-    known = [f.name for f in fields(RealPlan)] + ["about"]
-    for key in found:
-        if key not in known: raise unknown_name(f"entry of plan {path!r}", key, known)
-    if missing := [f.name for f in fields(RealPlan)[:6] if f.name not in found]: raise InputError(f"plan {path!r} says nothing about {', '.join(missing)}")
+    _check_entries(found, path, RealPlan, "about")
     for arm in found["arms"]:
         if not isinstance(arm, dict) or not {"name"} <= arm.keys() <= {"name", "settings"}: raise InputError(f"plan {path!r}: arm {arm!r:.80}: an object with name and settings is expected")
     return RealPlan(found["name"], found["kind"], found["preset"], _seeds(found["seeds"], found["name"]), tuple(RealArm(**arm) for arm in found["arms"]),

@@ -981,7 +981,7 @@ def scaling_trainer(
     problems: int,
     groups: int,  # Responses per problem
     lengths: int,  # Tokens per response
-    micro_batch_tokens: int = 4096,  # As in `ScalingBench`
+    micro_batch_tokens: int = ScalingBench.micro_batch_tokens,  # Padded tokens per pass of an update
 ) -> Trainer:
     "A trainer with both mechanisms at work from the second step on."
     regeneration = PrefixRegeneration(embedder=embedder, start_step=1, per_step=max(1, problems // 8), min_gap=8)
