@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import rows_attend
 from .decoder import PlainDecoder, decoder, left_pad, prefill, shared_head
+from .kernels import draw_rows
 from .policy import Policy
 from .types import InputError, Request, Rollout, generator
 
@@ -113,12 +114,19 @@ def _fresh(
             "length": torch.zeros_like(of), "live": torch.ones_like(of, dtype=torch.bool), "stopped": torch.zeros_like(of, dtype=torch.bool)}
 
 
+def _next_tokens(running: PlainDecoder, u: Tensor, how: Sampling) -> list[Tensor]:
+    "`_next_token` of all rows: in one pass where that is compiled, or else a few rows at a time."
+    if running.fused and how.temperature > 0 and how.top_p == 1 and (raw := running.raw_logits()).dtype == torch.bfloat16:
+        return list(draw_rows(raw.contiguous(), u, how.temperature))
+    size = AT_A_TIME.get(u.device.type, len(u))
+    return [torch.cat(x) for x in zip(*(_next_token(x, v, how) for x, v in zip(running.logits(size), u.split(size))))]
+
+
 def _draw_all(rows: dict[str, Tensor], running: PlainDecoder, ends: Tensor, how: Sampling) -> Tensor:  # (B,) tokens
     "Draw a token for each row and note it where the row is live."
     T, live, length = rows["uniforms"].shape[1], rows["live"], rows["length"]
     u = rows["uniforms"].gather(1, length.clamp(max=T - 1)[:, None])[:, 0]
-    size = AT_A_TIME.get(u.device.type, len(u))
-    found = [torch.cat(x) for x in zip(*(_next_token(x, v, how) for x, v in zip(running.logits(size), u.split(size))))]
+    found = _next_tokens(running, u, how)
     at = torch.where(live, length, T)[:, None]
     for name, new in zip(("tokens", "logprobs", "entropies"), found): rows[name].scatter_(1, at, new[:, None].to(rows[name].dtype))
     rows["length"] = length + live

@@ -985,8 +985,9 @@ def _load(self: Trainer, folder: Path, state: dict, reference: Path):
 @patch
 def _decode_as_before(self: Trainer, how: str | None):
     "Whether decoding is fast is decided once, with the weights of the beginning; with others the decision, and every last digit, may differ."
-    if how == "fast": twin_of(self.policy)  # while the weights are still those of the beginning
-    if how == "plain": self.policy.twin, self.policy.decoding = None, how
+    if how and self.policy.decoding != how: self.policy.twin = self.policy.decoding = None
+    if how in ("fast", "fused"): twin_of(self.policy, fuse=how == "fused")  # while the weights are still those of the beginning
+    if how == "plain": self.policy.decoding = how
     if how and self.policy.decoding != how: self.say(f"responses were decoded the {how} way before, now the {self.policy.decoding} way")
 
 

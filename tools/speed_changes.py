@@ -50,6 +50,9 @@ def plain_decoder(policy, contexts, copies, head=None): return decoder.PlainDeco
 def plain_product(weight, bias): return lambda x: F.linear(x, weight, bias)
 
 
+def not_compiled(): return patch.object(decoder, "can_fuse", lambda: False)
+
+
 def in_turns(what, without=nullcontext, **options) -> list[dict[str, float]]:
     "Seconds with a change, and in the context `without` or with `options` that take it away."
     found = []
@@ -79,9 +82,11 @@ update()
 parts = {"update": {"freed memory is kept": [{"with": update(), "without": seconds} for seconds in before]}, "sampling": {}}
 for name, change in {"the decoder": lambda: patch.object(sampler, "decoder", plain_decoder),
                      "matrices in the processor's form": lambda: patch.object(decoder, "_product", plain_product),
-                     "16 rows at a time": lambda: patch.object(sampler, "AT_A_TIME", {})}.items():
+                     "compiled operations": not_compiled}.items():
     print(name)
     parts["sampling"][name] = in_turns(sampling, change)
+print(name := "16 rows at a time")
+with not_compiled(): parts["sampling"][name] = in_turns(sampling, lambda: patch.object(sampler, "AT_A_TIME", {}))  # compiled draws have no use for it
 for name, change, options in (("prompts once for a group", nullcontext, {"share_contexts": False}),
                               ("no logits kept", lambda: patch.object(Policy, "adjusts", True), {}),
                               ("attention of rows", lambda: patch.object(attention, "_gains", lambda policy: False), {})):
