@@ -181,8 +181,8 @@ PRESETS = {
                     kl_coef=0.001, regen_per_step=1, max_rows=32, benchmarks=SUITE, eval_temperature=0.7, eval_top_p=0.9),
     # method.md's table: the released recipe for Qwen3-1.7B
     "paper": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=512,
-                  minibatch_problems=256, max_new_tokens=4096, gradient_checkpointing=True, kl_coef=0.001, max_rows=40, benchmarks=SUITE,
-                  eval_samples=32, eval_temperature=0.7, eval_top_p=0.9),
+                  minibatch_problems=256, max_new_tokens=4096, gradient_checkpointing=True, micro_batch_tokens=16384, kl_coef=0.001, max_rows=40,
+                  benchmarks=SUITE, eval_samples=32, eval_temperature=0.7, eval_top_p=0.9),
     "grpo": dict(mechanisms="none"),
     "dapo": lambda s: dict(mechanisms="none", kl_coef=0.0, loss_average="token", clip_low=0.2, clip_high=0.28, dynamic_sampling=3,
                            overlong_buffer=max(1, s["max_new_tokens"] // 5)),

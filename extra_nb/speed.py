@@ -514,7 +514,7 @@ def our_trainer(
     "Our trainer on made-up problems; it writes nothing."
     policy = varied(policy, compute=compute)
     return Trainer(policy, problems_for(policy, config.problems), problems_per_step=config.problems, group_size=config.group_size,
-                   max_new_tokens=config.new_tokens, steps=10**6, verifier=Pattern(2), say=None, **RATE)
+                   max_new_tokens=config.new_tokens, micro_batch_tokens=10**6, steps=10**6, verifier=Pattern(2), say=None, **RATE)  # one pass, as in TRL's
 
 
 def our_step(

@@ -64,7 +64,7 @@ class TrainConfig:
     grad_clip: float = 1.0  # Largest norm of the gradient; 0 switches clipping off (paper: 1.0)
     minibatch_problems: int = 0  # Groups per optimiser update; 0: all of the step at once (paper: 256)
     epochs: int = 1  # Passes over the rollouts of a step
-    micro_batch_tokens: int = 16384  # Padded tokens per forward and backward pass; bounds memory, does not change results
+    micro_batch_tokens: int = 4096  # Padded tokens per forward and backward pass; bounds memory, does not change results
     gradient_checkpointing: bool = False  # Recompute activations in the backward pass: less memory, more time
     advantage_scale: str = "std"  # "std": divide by the group's standard deviation; "none": centre only (Dr. GRPO)
     advantage_eps: float = 1e-6  # Added to that standard deviation (release: 1e-6)
@@ -184,7 +184,7 @@ def warm_start(
     batch_size: int = 16,  # Examples per update
     lr: float = 5e-5,  # Peak learning rate of AdamW; rises over a tenth of the steps, then falls linearly to 0
     seed: int = 0,
-    micro_batch_tokens: int = 16384,
+    micro_batch_tokens: int = 4096,
     progress=None,  # Called with (step, steps, loss in nats per token)
 ) -> list[float]:  # Loss of each step, nats per token
     "Supervised fine-tuning on written solutions, before reinforcement begins."

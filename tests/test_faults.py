@@ -518,7 +518,7 @@ def test_memory_that_does_not_suffice_for_a_half_stops_the_run_in_one_line(tmp_p
     t.step()
     with monkeypatch.context() as patch:
         crowded(patch, 0)
-        with pytest.raises(RunStopped, match="out of memory with .* responses in a micro-batch; micro_batch_tokens=16384") as e: t.fit()
+        with pytest.raises(RunStopped, match="out of memory with .* responses in a micro-batch; micro_batch_tokens=4096") as e: t.fit()
     assert "\n" not in str(e.value)
     assert_recovers(tmp_path, healthy, 1)
 
