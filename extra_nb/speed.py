@@ -1044,7 +1044,7 @@ def bench_scaling(
     say(f"seconds grow with tokens to the power of {', '.join(powers) or 'nobody knows what: one size says nothing'}")
     size = "{problems} problems x {groups} responses x {lengths} tokens".format(**largest)
     say(f"mechanisms and bookkeeping: {largest['overhead']:.1%} of a step of {size}")
-    memory = (f"{n} {b / 1e6:.2f} MB, at most {largest['most_bytes'][n] / 1e6:.0f} MB" for n, b in largest["archive_bytes"].items())
+    memory = (f"{n} {b / 1e6:.3g} MB, at most {largest['most_bytes'][n] / 1e6:.3g} MB" for n, b in largest["archive_bytes"].items())
     say(f"memory of the mechanisms there: {'; '.join(memory)}")
     record = {"bench": "scaling", "unit": "seconds per step", "compute": compute, "axes": found, "largest": largest}
     return _finish(record, config, scaling_figure, say)
