@@ -13,6 +13,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from contextlib import suppress
@@ -34,8 +35,8 @@ def compiled(
 ) -> ctypes.CDLL | None:  # None: there is no compiler that can do it
     "A library of C functions, compiled once for this processor."
     with suppress(OSError, subprocess.SubprocessError):
-        command = [_compiler(), *_FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
-        key = hashlib.sha256("\n".join([source, *command, _version(command[0]), _processor()]).encode()).hexdigest()[:32]
+        command = [*_compiler(), *_FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
+        key = hashlib.sha256("\n".join([source, *command, _version(_compiler()), _processor()]).encode()).hexdigest()[:32]
         home = Path(os.environ.get("EXTRA_NB_CACHE") or Path.home() / ".cache" / "extra_nb") / "kernels"
         library, mine = home / f"{key}.so", home / f"{key}.{os.getpid()}"
         if not library.exists():
@@ -46,12 +47,13 @@ def compiled(
     return None
 
 # %% ../nbs/02b_kernels.ipynb #b2070330
-def _compiler() -> str:
-    if found := os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"): return found
+def _compiler() -> list[str]:
+    if found := os.environ.get("CC"): return shlex.split(found)  # such as "ccache gcc"
+    if found := shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"): return [found]
     raise FileNotFoundError("no C compiler")
 
 
-def _version(compiler: str) -> str: return subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=20).stdout
+def _version(compiler: list[str]) -> str: return subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=20).stdout
 
 
 def _processor() -> str:

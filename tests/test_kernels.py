@@ -96,8 +96,8 @@ def test_heads_of_other_sizes_are_left_to_pytorch(D, g): assert not can_attend(D
 
 @pytest.mark.parametrize("trouble", ["no compiler", "fails", "folder"])
 def test_without_a_compiler_nothing_is_lost(monkeypatch, tmp_path, trouble):
-    if trouble == "no compiler": monkeypatch.setattr(kernels, "_compiler", lambda: str(tmp_path / "cc"))
-    if trouble == "fails": monkeypatch.setattr(kernels, "_compiler", lambda: "false")
+    if trouble == "no compiler": monkeypatch.setattr(kernels, "_compiler", lambda: [str(tmp_path / "cc")])
+    if trouble == "fails": monkeypatch.setattr(kernels, "_compiler", lambda: ["false"])
     if trouble == "folder": (tmp_path / "file").write_text("")
     monkeypatch.setenv("EXTRA_NB_CACHE", str(tmp_path / "file" / "below"))
     for memory in (kernels.compiled, kernels._rows, kernels._attention): memory.cache_clear()
