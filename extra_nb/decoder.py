@@ -308,7 +308,7 @@ class Twin:
         self.source, self.model, self.matrices, self.seen = policy.base, deepcopy(policy.base, shared).eval(), [], None
         self.records = policy.device.type == "cuda"  # are steps recorded?
         if policy.compute_dtype == "bf16": self._replace()
-        fuse = fuse and self.matrices and policy.device.type == "cpu" and can_fuse()
+        fuse = fuse and bool(self.matrices) and policy.device.type == "cpu" and can_fuse()
         self.fused = fuse and any([_fuse(module) for module in list(self.model.modules())])  # are compiled operations at work?
         self.model.set_attn_implementation(ATTENTION)
         copied = {id(layer.weight) for matrix in self.matrices for layer in matrix.layers}
@@ -580,7 +580,7 @@ def twin_of(
     "The policy's twin, made when it is first asked for, with the present weights."
     if policy.decoding is None or policy.twin and policy.twin.source is not policy.base:
         fuse = fuse and policy.decoding != "fast"
-        policy.twin = _made(policy, True) or _made(policy, False) if fuse else _made(policy, False)
+        policy.twin = (fuse and _made(policy, True)) or _made(policy, False)
         policy.decoding = "plain" if policy.twin is None else "fused" if policy.twin.fused else "fast"
     if policy.twin: policy.twin.renew()
     return policy.twin

@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .types import cache_home
+
 # %% ../nbs/02b_kernels.ipynb #70c77c95
 _FLAGS = "-std=gnu11 -O3 -march=native -fno-math-errno -fno-trapping-math -fassociative-math -fno-signed-zeros -fopenmp -shared -fPIC".split()
 
@@ -35,9 +37,10 @@ def compiled(
 ) -> ctypes.CDLL | None:  # None: there is no compiler that can do it
     "A library of C functions, compiled once for this processor."
     with suppress(OSError, subprocess.SubprocessError):
-        command = [*_compiler(), *_FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
-        key = hashlib.sha256("\n".join([source, *command, _version(_compiler()), _processor()]).encode()).hexdigest()[:32]
-        home = Path(os.environ.get("EXTRA_NB_CACHE") or Path.home() / ".cache" / "extra_nb") / "kernels"
+        compiler = _compiler()
+        command = [*compiler, *_FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
+        key = hashlib.sha256("\n".join([source, *command, _version(compiler), _processor()]).encode()).hexdigest()[:32]
+        home = cache_home() / "kernels"
         library, mine = home / f"{key}.so", home / f"{key}.{os.getpid()}"
         if not library.exists():
             home.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from .policy import Policy
 from .sampler import sample
 from .tasks import split_heldout
 from .train import versions, warm_start
-from .types import InputError, Problem, Request, Verdict, generator, stable_hash, unknown_name
+from .types import InputError, Problem, Request, Verdict, cache_home, generator, stable_hash, unknown_name
 
 # %% ../nbs/12_lab.ipynb #3d481fe3
 MODULUS = 31
@@ -251,7 +251,7 @@ def lab_cache(
     folder: str | Path | None = None,  # None: $EXTRA_NB_CACHE or ~/.cache/extra_nb
 ) -> Path:
     "Where base policies are kept."
-    return Path(folder or os.environ.get("EXTRA_NB_CACHE") or Path.home() / ".cache" / "extra_nb") / "lab"
+    return cache_home(folder) / "lab"
 
 
 def recipe_name(

