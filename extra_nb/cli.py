@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from itertools import count
@@ -502,6 +503,7 @@ def train(
     preset_name: str = "quickstart",  # For the record
     resume: bool = False,  # Continue from the last checkpoint in `out`
     ranks: Ranks | None = None,  # The processes of the run, from `join`; None: this one alone
+    before_training: Callable[[], None] | None = None,  # Called when the first evaluation is there; may refuse to go on by raising
 ) -> dict:  # What stands in eval.json
     "The whole main job: read, check, build, warm start, evaluate, train, evaluate, report."
     ranks, path = ranks or Ranks(), out / "eval.json"
@@ -531,6 +533,7 @@ def train(
         if sets and "before" not in results and trainer.step_count == 0:
             results["before"] = _evaluate_sets(policy, sets, verifier, config, "before", out, say, ranks)
             ranks.lead(lambda: write_whole(path, json.dumps(results, indent=2)))
+        if before_training: ranks.lead(before_training)
         if config.total_minutes: trainer.config = replace(trainer.config, max_minutes=_minutes_left(config, say.start, began, bool(sets)))
         trainer.fit()
         if trainer.interrupted: raise KeyboardInterrupt(trainer.interrupted)  # all is saved and said; what is left is the exit status

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'left_pad', 'prefill', 'PlainDecoder', 'Grid', 'stacked', 'Slots', 'Twin',
+__all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'log', 'left_pad', 'prefill', 'PlainDecoder', 'Grid', 'stacked', 'Slots', 'Twin',
            'shared_head', 'FastDecoder', 'twin_of', 'decoder']
 
 # %% ../nbs/02c_decoder.ipynb #1ada5b31
+import logging
 from collections import Counter
 from contextlib import nullcontext, suppress
 from contextvars import ContextVar
@@ -22,7 +23,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .kernels import attend_one, can_attend, can_fuse, columns_inside, gated, rms_norm
-from .policy import Policy
+from .policy import Policy, cache_argument
 
 # %% ../nbs/02c_decoder.ipynb #d5e5ce6f
 def left_pad(
@@ -308,7 +309,7 @@ class Twin:
         self.source, self.model, self.matrices, self.seen = policy.base, deepcopy(policy.base, shared).eval(), [], None
         self.records = policy.device.type == "cuda"  # are steps recorded?
         if policy.compute_dtype == "bf16": self._replace()
-        fuse = fuse and bool(self.matrices) and policy.device.type == "cpu" and can_fuse()
+        fuse = fuse and bool(self.matrices) and _may_fuse(policy)
         self.fused = fuse and any([_fuse(module) for module in list(self.model.modules())])  # are compiled operations at work?
         self.model.set_attn_implementation(ATTENTION)
         copied = {id(layer.weight) for matrix in self.matrices for layer in matrix.layers}
@@ -329,6 +330,9 @@ class Twin:
         if present == self.seen: return
         for matrix in self.matrices: matrix.renew()
         self.seen = present
+
+
+def _may_fuse(policy: Policy) -> bool: return policy.compute_dtype == "bf16" and policy.device.type == "cpu" and can_fuse()
 
 
 ATTENTION = "extra_nb"  # the name by which transformers knows `_attend`
@@ -360,11 +364,12 @@ class _Attention(nn.Module):
     def __init__(self, attention: nn.Module):
         super().__init__()
         self.plain, self.first, self.D = attention, attention.q_proj.matrix, attention.head_dim
+        self.cache = cache_argument(type(attention))
 
-    def forward(self, hidden_states: Tensor, position_embeddings=None, past_key_values: Slots | None = None, **kwargs):
-        turns, (B, L), cache, layer = position_embeddings, hidden_states.shape[:2], past_key_values, self.plain.layer_idx
+    def forward(self, hidden_states: Tensor, position_embeddings=None, **kwargs):
+        turns, (B, L), cache, layer = position_embeddings, hidden_states.shape[:2], kwargs[self.cache], self.plain.layer_idx
         if L > 1 or any(x.shape != (B, 1, self.D) or x.dtype != torch.float32 for x in turns):
-            return self.plain(hidden_states=hidden_states, position_embeddings=turns, past_key_values=cache, **kwargs)
+            return self.plain(hidden_states=hidden_states, position_embeddings=turns, **kwargs)
         qkv = self.first.product(hidden_states.to(torch.bfloat16)).view(B, -1, 1, self.D)
         own, stems = cache.rows.open(layer, qkv[:, : qkv.shape[1] // (self.plain.num_key_value_groups + 2)]), None
         if cache.stems:
@@ -441,10 +446,10 @@ class FastDecoder(PlainDecoder):
         return self._forward(cache, ids, positions)
 
     def _forward(self, cache: Slots, ids: Tensor, positions: Tensor) -> Tensor:
-        token = _CACHE.set(cache)
+        token, body = _CACHE.set(cache), self.twin.model.get_decoder()
         try:
             with self.twin.context():
-                out = self.twin.model.get_decoder()(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True)
+                out = body(input_ids=ids, position_ids=positions, use_cache=True, **{cache_argument(type(body)): cache})
         finally: _CACHE.reset(token)
         return out.last_hidden_state[:, -1]
 
@@ -545,6 +550,9 @@ def _recorded(run):  # (function that runs it again, its result, which is overwr
     return graph.replay, out
 
 # %% ../nbs/02c_decoder.ipynb #f86682e6
+log = logging.getLogger("extra_nb.decoder")
+
+
 def _full_attention(config) -> bool:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True) and not getattr(config, "layer_types", None)
@@ -579,7 +587,7 @@ def twin_of(
 ) -> Twin | None:  # None: decode the plain way
     "The policy's twin, made when it is first asked for, with the present weights."
     if policy.decoding is None or policy.twin and policy.twin.source is not policy.base:
-        fuse = fuse and policy.decoding != "fast"
+        fuse = fuse and policy.decoding != "fast" and _may_fuse(policy)
         policy.twin = (fuse and _made(policy, True)) or _made(policy, False)
         policy.decoding = "plain" if policy.twin is None else "fused" if policy.twin.fused else "fast"
     if policy.twin: policy.twin.renew()
@@ -595,7 +603,9 @@ def _made(policy: Policy, fuse: bool) -> Twin | None:
         twin = Twin(policy, fuse)
         twin.renew()
         return twin if _agree(policy, twin) else None
-    except (TypeError, ValueError, AttributeError, KeyError, RuntimeError): return None  # an architecture of another make
+    except (TypeError, ValueError, AttributeError, KeyError, RuntimeError) as e:  # an architecture of another make, or another transformers
+        log.warning("%s: %s failed (%s: %.200s), so responses are drawn in a slower way", policy.name, "fast decoding" if not fuse else "compiled decoding",
+                    type(e).__name__, e)
 
 
 def decoder(

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['KINDS_OF_PLAN', 'FIRST_FRESH', 'FEWEST_SEEDS', 'QUICK', 'Plan', 'check_plan', 'read_plan', 'written_plan',
-           'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text', 'RealArm', 'RealPlan',
-           'run_real', 'listing', 'report', 'lab_main']
+__all__ = ['KINDS_OF_PLAN', 'FIRST_FRESH', 'FEWEST_SEEDS', 'BEGINNING', 'QUICK', 'Plan', 'check_plan', 'read_plan',
+           'written_plan', 'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text',
+           'RealArm', 'RealPlan', 'began_alike', 'run_real', 'listing', 'report', 'lab_main']
 
 # %% ../nbs/12d_laboratory.ipynb #68e58bfb
 import json
@@ -303,6 +303,8 @@ def _check_real(plan: RealPlan):
         config = plan.config(arm, plan.seeds[0])
         if not config.heldout or config.benchmarks or config.eval_samples < 16:
             raise InputError(f"plan {plan.name!r}, arm {arm.name!r}: heldout problems, no benchmarks, and at least 16 eval_samples are needed")
+        if config.compute == "auto" and config.model != "tiny":
+            raise InputError(f"plan {plan.name!r}, arm {arm.name!r}: compute must be fp32 or bf16, not 'auto', for which two runs may find different answers")
 
 
 def _real_plan(found: dict, path: str) -> RealPlan:
@@ -312,6 +314,26 @@ def _real_plan(found: dict, path: str) -> RealPlan:
         if not isinstance(arm, dict) or not {"name"} <= arm.keys() <= {"name", "settings"}: raise InputError(f"plan {path!r}: arm {arm!r:.80}: an object with name and settings is expected")
     return RealPlan(found["name"], found["kind"], found["preset"], _seeds(found["seeds"], found["name"]), tuple(RealArm(**arm) for arm in found["arms"]),
                     found["budget"], found.get("settings", {}), tuple(map(tuple, found.get("tests", ()))))
+
+# %% ../nbs/12d_laboratory.ipynb #0673f8b3
+BEGINNING = ("model", "adapter", "lora_rank", "lora_alpha", "weights", "compute", "device", "template", "instruction", "system_prompt", "thinking", "train",
+             "train_problems", "data_dir", "question_field", "answer_field", "heldout", "warm_start_steps", "warm_start_batch", "warm_start_lr", "warm_start_levels",
+             "micro_batch_tokens", "max_rows", "max_new_tokens", "eval_samples", "eval_temperature", "eval_top_p", "eval_max_new_tokens", "sampler")  # what it rests on
+
+
+def began_alike(
+    results: list[dict],  # Of real runs, each with "spec" and "points"
+):
+    "Refuse runs of one seed and one kind of beginning that did not begin with the same policy."
+    first: dict = {}
+    for result in results:
+        spec, right = result["spec"], result["points"][0]["correct"]
+        kind = (spec["seed"], *(str(spec["settings"].get(name)) for name in BEGINNING))
+        name, known = first.setdefault(kind, (f"{spec['arm']['name']}-{spec['seed']}", right))
+        if right == known: continue
+        raise InputError(f"{spec['arm']['name']}-{spec['seed']} did not begin like {name}: before training {sum(right)} of its responses were right, of the other's {sum(known)}; "
+                         "runs of a seed are compared if they were begun by one version on one kind of machine: delete the results of that seed, or run it elsewhere")
+
 
 # %% ../nbs/12d_laboratory.ipynb #60d90ec6
 def run_real(
@@ -332,7 +354,11 @@ def run_real(
             continue
         say(f"[{n}/{len(jobs)}] {arm.name}-{seed} ...")
         run = folder / "runs" / f"{arm.name}-{seed}"
-        train(plan.config(arm, seed), run, plan.preset, resume=bool(checkpoints(run)))
+        others = [read_result(p) for other in plan.arms if (p := path.with_name(f"{other.name}-{seed}.json")).exists()]
+
+        def alike(): began_alike([*others, {"spec": spec, "points": [{"correct": _evaluation(run, "before").correct.tolist()}]}])
+
+        train(plan.config(arm, seed), run, plan.preset, resume=bool(checkpoints(run)), before_training=alike)
         result = {"spec": spec, **_real_result(run, plan)}
         path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(result) + "\n")
@@ -341,12 +367,15 @@ def run_real(
     return folder
 
 
+def _evaluation(run: Path, when: str) -> Evaluation: return Evaluation.load(run / "evals" / f"{when}.jsonl")
+
+
 def _real_result(run: Path, plan: RealPlan) -> dict:
     "What a run of `extra-train` found, in the form of the laboratory."
     history = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     tokens = history[-1]["tokens/total"]
     if tokens < plan.budget: raise InputError(f"{run} ended after {len(history)} steps with {tokens} of {plan.budget} tokens: more steps are needed")
-    before, after = (Evaluation.load(run / "evals" / f"{when}.jsonl") for when in ("before", "after"))
+    before, after = _evaluation(run, "before"), _evaluation(run, "after")
     samples, spent = len(before.results[0].responses), round(sum(m["time/step"] for m in history), 2)
     points = [{"tokens": 0, "steps": 0, "seconds": 0.0, **counted(before, samples)},
               {"tokens": tokens, "steps": len(history), "seconds": spent, **counted(after, samples)}]
@@ -403,6 +432,7 @@ def report(
     "Tables, figures and where they are."
     names = {arm.name for arm in plan.arms}
     results = [r for r in load_results(folder) if r["spec"]["arm"]["name"] in names and r["spec"]["seed"] in plan.seeds]
+    if isinstance(plan, RealPlan): began_alike(results)
     points = points_table(results)
     for regime in plan.regimes:
         first = [r["points"][0] for r in results if r["spec"]["regime"]["name"] == regime]  # in the laboratory all the same

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['ALPHABET', 'DTYPES', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
-           'context_length', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named', 'keep_freed_memory',
-           'load_policy', 'smollm2_folder', 'load_smollm2']
+           'context_length', 'cache_argument', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named',
+           'keep_freed_memory', 'load_policy', 'smollm2_folder', 'load_smollm2']
 
 # %% ../nbs/02a_policy.ipynb #f020b167
 import ctypes
@@ -22,6 +22,8 @@ import time
 import zipfile
 from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from copy import deepcopy
+from functools import cache as remembered
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -144,6 +146,14 @@ def _adjust(
     return torch.tanh(logits / cap) * cap if cap else logits
 
 # %% ../nbs/02a_policy.ipynb #d6634c6c
+@remembered
+def cache_argument(
+    kind: type,  # Of a model's body, or of one of its layers
+) -> str:
+    "What `transformers` calls the cache that it hands to a module: `cache` from 5.24 on, `past_key_values` before."
+    return "cache" if "cache" in signature(kind.forward).parameters else "past_key_values"
+
+
 @patch
 def hidden(
     self: Policy,
@@ -153,9 +163,9 @@ def hidden(
     cache=None,  # A `transformers` cache holding the P earlier tokens, extended in place
 ) -> Tensor:  # (B, L, D) last hidden states
     "Run the body of the model, without the head."
+    body = self.base.get_decoder()
     with self.autocast():
-        out = self.base.get_decoder()(input_ids=ids, attention_mask=mask, position_ids=positions,
-                                      past_key_values=cache, use_cache=cache is not None)
+        out = body(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=cache is not None, **{cache_argument(type(body)): cache})
     return out.last_hidden_state
 
 

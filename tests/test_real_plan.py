@@ -1,13 +1,13 @@
 "Plans for a real model, with the tiny one in its place: what they refuse, what they run, and that nothing is run twice."
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from extra_nb.cli import train
+from extra_nb.cli import RunConfig, train
 from extra_nb.labfigures import load_results, points_table
-from extra_nb.laboratory import RealArm, RealPlan, lab_main, question_table, read_plan, run_real, written_plan
+from extra_nb.laboratory import BEGINNING, RealArm, RealPlan, began_alike, lab_main, question_table, read_plan, run_real, written_plan
 from extra_nb.types import InputError
 
 SETTINGS = {"warm_start_steps": 20, "heldout": 4, "max_new_tokens": 16, "checkpoint_every": 1}
@@ -32,7 +32,7 @@ def scores(result): return [(p["tokens"], p["steps"], p["correct"], p["different
     (dict(arms=()), "no arms"), (dict(arms=(ARMS[0], ARMS[0])), "twice"), (dict(name="../x"), "letters"), (dict(budget=0), "budget=0"),
     (dict(preset="tinny"), "did you mean 'tiny'"), (dict(settings={"heldot": 4}), "did you mean 'heldout'"), (dict(settings={"heldout": 0}), "heldout problems"),
     (dict(settings={"eval_samples": 8, "eval_k": "1,8"}), "16 eval_samples"), (dict(settings={"group_size": 1}), "group_size=1"),
-    (dict(arms=(RealArm("a/b"),)), "letters"), (dict(tests=(("real", "grpo", "repla", "pass@1"),)), "did you mean 'replay'"),
+    (dict(settings={"model": "smollm2-135m"}), "fp32 or bf16, not 'auto'"), (dict(arms=(RealArm("a/b"),)), "letters"), (dict(tests=(("real", "grpo", "repla", "pass@1"),)), "did you mean 'replay'"),
     (dict(tests=(("mixed", "grpo", "replay", "pass@1"),)), "regime in a test")])
 def test_plans_that_cannot_be_meant_are_refused(changes, said):
     with pytest.raises(InputError, match=said): plan(**changes)
@@ -88,6 +88,32 @@ def test_a_run_that_was_interrupted_goes_on(done, tmp_path, capsys):
     assert "resuming after step 1" in capsys.readouterr().out
     at_a_stretch = json.loads((done[1] / "real" / "replay-0.json").read_text())
     assert scores(json.loads((folder / "real" / "replay-0.json").read_text())) == scores(at_a_stretch)
+
+
+def test_a_run_that_begins_otherwise_is_not_trained(done, tmp_path):
+    "Here the result of another run stands where that of another machine would."
+    (folder := tmp_path / "p" / "real").mkdir(parents=True)
+    stranger = json.loads((done[1] / "real" / "grpo-0.json").read_text())
+    stranger["points"][0]["correct"][0] += 1
+    (folder / "grpo-0.json").write_text(json.dumps(stranger))
+    with pytest.raises(InputError, match="replay-0 did not begin like grpo-0: before training"): run_real(plan(seeds=(0,)), tmp_path, say=lambda line: None)
+    assert not (folder / "replay-0.json").exists() and not (tmp_path / "p" / "runs" / "replay-0" / "metrics.jsonl").exists()
+
+
+def test_only_arms_that_ask_for_the_same_beginning_must_have_it(done, tmp_path):
+    grpo, replay = load_results(done[1])
+    began_alike([grpo, replay])
+    other = json.loads(json.dumps(replay))
+    other["points"][0]["correct"][0] += 1
+    with pytest.raises(InputError, match="did not begin like"): began_alike([grpo, other])
+    for change in ({"warm_start_steps": 3}, {"model": "another"}, {"compute": "bf16"}):
+        began_alike([grpo, {**other, "spec": {**other["spec"], "settings": {**other["spec"]["settings"], **change}}}])
+    began_alike([grpo, {**other, "spec": {**other["spec"], "seed": 1}}])
+
+
+def test_what_a_beginning_rests_on_are_settings_and_no_mechanism():
+    names = {f.name for f in fields(RunConfig)}
+    assert set(BEGINNING) < names and not set(BEGINNING) & {"mechanisms", "lr", "gamma", "group_size", "problems_per_step", "seed"}
 
 
 def test_a_run_that_ends_before_its_tokens_is_no_result(tmp_path):
