@@ -185,7 +185,7 @@ def plot_pass_curves(
     rows, arms = _one(points, regime, arms)
     ks = [k for k in KS if f"pass@{k}" in rows and rows[f"pass@{k}"].notna().all()]
     figure, (ax,) = new_figure(height=3.2)
-    base = rows[rows.point == 0].iloc[0][[f"pass@{k}" for k in ks]].astype(float)
+    base = rows[rows.point == 0][[f"pass@{k}" for k in ks]].mean()  # in the laboratory all are one and the same
     labels = [(base.iloc[-1], "base", "black")]
     ax.plot(ks, base, color="black", ls=":", lw=1.5)
     for arm, colour in arm_colours(arms).items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['ALPHABET', 'DTYPES', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
            'context_length', 'cache_argument', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named',
-           'keep_freed_memory', 'load_policy', 'smollm2_folder', 'load_smollm2']
+           'keep_freed_memory', 'recompute_activations', 'load_policy', 'smollm2_folder', 'load_smollm2']
 
 # %% ../nbs/02a_policy.ipynb #f020b167
 import ctypes
@@ -401,6 +401,15 @@ def keep_freed_memory() -> bool:  # Was there a C library that could be asked?
         mallopt = ctypes.CDLL(None).mallopt
         return all([mallopt(-3, 32 << 20), mallopt(-1, 2**31 - 1), mallopt(-2, 64 << 20)])  # up to 32 MiB (the most it allows), from a heap that shrinks by 2 GiB and grows by 64 MiB
     return False
+
+# %% ../nbs/02a_policy.ipynb #8e2ec552
+def recompute_activations(
+    model: nn.Module,  # A model of `transformers`, perhaps with an adapter
+):
+    "Activation checkpointing, without reentrant autograd."
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # the name it had before transformers 5.24
+    enable({"use_reentrant": False})
+    if hasattr(model, "enable_input_require_grads"): model.enable_input_require_grads()  # below an adapter nothing else asks for a gradient
 
 # %% ../nbs/02a_policy.ipynb #9b7fcc01
 def _pretrained(

@@ -32,13 +32,13 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .alarms import alarms, recent
+from .alarms import WINDOW, alarms, recent
 from .backends import SAMPLERS, sampler_named
 from .checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, has_sums, last_checkpoint, outdated, pack
 from .checkpoints import put_in_place, read_card, read_state, settle, tidy, unfit, write_card, write_checkpoint, write_state, write_whole
 from .decoder import twin_of
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
-from .policy import Policy
+from .policy import Policy, recompute_activations
 from .ranks import Ranks, shares
 from .sampler import check_fits, context_of, score
 from .tasks import ProblemStream
@@ -273,9 +273,7 @@ def _prepare_model(self: Trainer):
     self.parameters = [p for p in self.policy.model.parameters() if p.requires_grad]
     self.ranks.spread(p.data for p in self.parameters)
     if self.config.kl_coef: self.policy.keep_reference()
-    if self.config.gradient_checkpointing:
-        self.policy.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        if hasattr(self.policy.model, "enable_input_require_grads"): self.policy.model.enable_input_require_grads()
+    if self.config.gradient_checkpointing: recompute_activations(self.policy.model)
     self.optimiser = torch.optim.AdamW(self.parameters, lr=self.config.lr, weight_decay=self.config.weight_decay)
 
 # %% ../nbs/08_train.ipynb #5ac4dd0c
@@ -668,7 +666,8 @@ def _report(self: Trainer, metrics: dict):
     "Ring alarms, tell the tracker, remember."
     self.history.append(metrics)
     rung = alarms(self.history, self.config.group_size)
-    for name in rung.keys() - set(self.history[-2].get("alarms", ()) if len(self.history) > 1 else ()): self.say(f"ALARM {name}: {rung[name]}")
+    known = {name for m in self.history[-1 - WINDOW : -1] for name in m.get("alarms", ())}
+    for name in rung.keys() - known: self.say(f"ALARM {name}: {rung[name]}")
     metrics["alarms"] = sorted(rung)
     if not self.tracker: return
     self.tracker(dict(metrics))

@@ -53,6 +53,14 @@ def test_dead_groups(right, words):
     assert all(w in line for w in words)
 
 
+def test_an_alarm_that_flickers_is_said_once(monkeypatch):
+    "It rings in every second step; after a whole window of silence it is news again."
+    rings = iter([True, False, True, False, True] + [False] * (WINDOW + 1) + [True])
+    monkeypatch.setattr("extra_nb.train.alarms", lambda history, group_size: {"flicker": "on and off"} if next(rings) else {})
+    history, said = run(steps=WINDOW + 7)
+    assert said == ["ALARM flicker: on and off"] * 2 and [len(m["alarms"]) for m in history] == [1, 0, 1, 0, 1, *[0] * (WINDOW + 1), 1]
+
+
 class Counted(Judge):
     "Accepts every so-manieth response, so that the pass rate is known and no group is likelier to have a right one than another."
     def __init__(self, every): self.every, self.seen = every, 0

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 import extra_nb.policy as policy_module
-from extra_nb.policy import Policy, end_tokens, load_policy, smollm2_folder, tiny_policy, tiny_tokenizer
+from extra_nb.policy import Policy, end_tokens, load_policy, recompute_activations, smollm2_folder, tiny_policy, tiny_tokenizer
 from extra_nb.sampler import sample, score
 from extra_nb.types import InputError, Problem, Request
 
@@ -96,7 +96,7 @@ def test_gradient_checkpointing_changes_nothing():
         policy = tiny_policy(seed=2)
         rollouts = list(sample(policy, [Request(PROBLEM)], 3, max_new_tokens=9)[0])
         if checkpointing:
-            policy.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            recompute_activations(policy.model)
             policy.model.train()
         score(policy, rollouts, share_contexts=not checkpointing)[0].sum().backward()
         return torch.cat([p.grad.flatten() for p in policy.model.parameters()])
