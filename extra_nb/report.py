@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['CHARTS', 'read_json', 'differences', 'summarise', 'alarms', 'sample_responses', 'Chart', 'write_report',
+__all__ = ['CHARTS', 'read_json', 'differences', 'summarise', 'alarms', 'sample_responses', 'Chart', 'write_report', 'unlike',
            'compare_runs', 'markdown_table']
 
 # %% ../nbs/10_report.ipynb #f020b167
@@ -362,6 +362,40 @@ def _row(run: Path, metrics, first: Path) -> dict:
         if k in gains: row[f"pass@{k} gain"], row[f"pass@{k} gain_ci"] = gains[k]["difference"], gains[k]["ci"]
     return row
 
+# %% ../nbs/10_report.ipynb #3ae2b668
+_OF_ITS_OWN = ("mechanisms", "preset", "prompt_example", "warm_start_loss", "unreadable", "track", "report")  # in the table already, or no cause of anything
+
+
+def _sides(values: dict[str, object]) -> str:
+    "Who has which value; empty if all have the same."
+    who: dict[str, list[str]] = {}
+    for run, value in values.items(): who.setdefault(_plain(value), []).append(run)
+    return ", ".join(f"{value:.80} in {' and '.join(names)}" for value, names in who.items()) if len(who) > 1 else ""
+
+
+def _began(run: Path) -> dict[str, int] | None:
+    "How often each held-out problem was solved before training; None if that was not asked."
+    files = sorted((run / "evals").glob("before*.jsonl"))
+    return {f"{path.stem} {r.id}": n for path in files for e in [Evaluation.load(path)] for r, n in zip(e.results, e.correct.tolist())} or None
+
+# %% ../nbs/10_report.ipynb #b73b661c
+def unlike(
+    runs: Sequence[str | Path],  # Run directories
+) -> list[str]:  # Lines for the reader; empty if there is nothing to say
+    "What differs between runs besides their mechanisms: settings, versions, the policies that they began with, the tokens that they spent."
+    runs = [Path(run) for run in runs]
+    names, configs = _names(runs), [dict(_flat(read_json(run / CONFIG))) for run in runs]
+    keys = dict.fromkeys(key for config in configs for key in config if key not in _OF_ITS_OWN)
+    said = [f"{key}: {sides}" for key in keys if (sides := _sides({name: config.get(key) for name, config in zip(names, configs)}))]
+    began = {name: right for name, run in zip(names, runs) if (right := _began(run))}
+    for name, right in list(began.items())[1:]:
+        first, known = next(iter(began.items()))
+        if right.keys() != known.keys(): said.append(f"{name} was asked other held-out problems than {first}")
+        elif right != known: said.append(f"{name} did not begin training with the policy of {first}: {sum(right.values())} right responses before it, against {sum(known.values())}")
+    spent = {name: _tokens(read_metrics(run)) for name, run in zip(names, runs)}
+    if any(spent.values()) and max(spent.values()) > 1.05 * min(spent.values()): said.append(f"generated tokens: {', '.join(f'{n:,.0f} in {name}' for name, n in spent.items())}")
+    return said
+
 # %% ../nbs/10_report.ipynb #c9ac7e82
 def compare_runs(
     runs: Sequence[str | Path],  # Run directories; gains are over the first of them
@@ -377,12 +411,12 @@ def compare_runs(
     if out is None: return table
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    head, *rows = _readable(table)
-    (out / "comparison.md").write_text(markdown_table(table) + "\n", encoding="utf-8")
+    (head, *rows), other = _readable(table), unlike(runs)
+    (out / "comparison.md").write_text(markdown_table(table) + "\n" + "".join(["\n", *(f"- {line}\n" for line in other)] if other else []), encoding="utf-8")
     caption = "Running mean of the training reward, against what was spent on it."
     picture = _picture(plot_runs(logs), out / "comparison.png", "Reward", caption)
     note = f"Rewards and groups are means over the last tenth of the steps. Intervals are 95%. Gains are over {table.index[0]}."
-    body = [_table(rows, head), f"<p class='sub'>{_text(note)}</p>", picture]
+    body = [_table(rows, head), f"<p class='sub'>{_text(note)}</p>", picture, *([f'<h2>What else differs</h2><div class="alarms">{_list(other)}</div>'] if other else [])]
     (out / "comparison.html").write_text(_page("Comparison", f"{len(runs)} runs", body), encoding="utf-8")
     return table
 

@@ -9,7 +9,7 @@ import pytest
 
 from extra_nb.evaluate import Evaluation, ProblemResult
 from extra_nb.figures import CONFIG, EVALS, METRICS, invented_run, read_metrics
-from extra_nb.report import CHARTS, alarms, compare_runs, differences, markdown_table, read_json, sample_responses, summarise, write_report
+from extra_nb.report import CHARTS, alarms, compare_runs, differences, markdown_table, read_json, sample_responses, summarise, unlike, write_report
 from extra_nb.types import InputError
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -232,7 +232,33 @@ def test_runs_side_by_side(tmp_path):
     np.testing.assert_allclose(table["pass@1 gain"].iloc[1:], table["pass@1"].iloc[1:] - table["pass@1"].iloc[0], atol=1e-12)
     page = Page(tmp_path / "out" / "comparison.html")
     assert page.tags.count("img") == 1 and "Gains are over a." in page.text
-    assert (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8") == markdown_table(table) + "\n"
+    other = unlike(runs)
+    assert (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8") == markdown_table(table) + "\n\n" + "".join(f"- {line}\n" for line in other)
+    assert "What else differs" in page.text and all(line in page.text for line in other)
+
+
+def test_what_else_differs_is_said(tmp_path):
+    a, b, c = (invented_run(tmp_path / name, 5) for name in "abc")
+    assert unlike([a, b, c]) == []
+    assert "differs" not in (compare_runs([a, b], out=tmp_path / "out"), Page(tmp_path / "out" / "comparison.html").text)[1]
+    change(b / CONFIG, mechanisms="none", preset="x", compute="bf16", versions={"torch": "2"})
+    assert unlike([a, b, c]) == ["versions.torch: – in a and c, 2 in b", "compute: – in a and c, bf16 in b"]
+
+
+def test_a_beginning_of_its_own_is_said(tmp_path):
+    a, b, c, d = (invented_run(tmp_path / name, 5) for name in "abcd")
+    evaluation([0.9] * 80).save(b / "evals" / "before.jsonl")
+    evaluation([0.5] * 7).save(c / "evals" / "before.jsonl")
+    (d / "evals" / "before.jsonl").unlink()
+    first, second = unlike([a, b, c, d])
+    assert re.fullmatch(r"b did not begin training with the policy of a: \d+ right responses before it, against \d+", first)
+    assert second == "c was asked other held-out problems than a"
+
+
+def test_unequal_tokens_are_said(tmp_path):
+    a, b = (invented_run(tmp_path / name, steps) for name, steps in (("a", 20), ("b", 40)))
+    (line,) = unlike([a, b])
+    assert re.fullmatch(r"generated tokens: [\d,]+ in a, [\d,]+ in b", line)
 
 
 def test_other_problems_are_not_paired(tmp_path):
