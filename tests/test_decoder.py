@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from extra_nb.decoder import FastDecoder, PlainDecoder, decoder, shared_head, twin_of
-from extra_nb.policy import Policy, tiny_policy
+from extra_nb.policy import Policy, cache_argument, recompute_activations, tiny_policy
 from extra_nb.sampler import replay, sample
 from extra_nb.types import Problem, Request
 
@@ -108,6 +108,39 @@ def test_a_model_that_disagrees_is_decoded_the_plain_way(monkeypatch):
     policy = tiny_policy()
     assert twin_of(policy) is None and policy.decoding == "plain"
     assert type(decoder(policy, [[5, 6]], torch.tensor([0]))) is PlainDecoder
+
+
+@pytest.mark.parametrize("compute, breaks, decoding, said", [("fp32", "Twin", "plain", "fast decoding failed (AttributeError: moved)"),
+                                                               ("bf16", "_fuse", "fast", "compiled decoding failed (AttributeError: moved)")])
+def test_a_way_that_breaks_is_said(compute, breaks, decoding, said, monkeypatch, caplog):
+    "As when a release of transformers changes what it hands to a layer."
+    import extra_nb.decoder as module
+
+    def moved(*args): raise AttributeError("moved")
+
+    monkeypatch.setattr(module, breaks, moved)
+    monkeypatch.setattr(module, "can_fuse", lambda: True)
+    policy = tiny_policy(compute_dtype=compute)
+    twin_of(policy), twin_of(policy)
+    assert policy.decoding == decoding and [said in line for line in caplog.messages] == [True]
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+@pytest.mark.parametrize("compute", ["fp32", "bf16"])
+def test_nothing_deprecated_is_asked_of_transformers(compute):
+    policy = tiny_policy(compute_dtype=compute)
+    rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=4)[0][0]
+    replay(policy, rollout), recompute_activations(policy.model)
+
+
+def test_the_cache_goes_by_the_name_that_a_module_knows():
+    class Now:
+        def forward(self, input_ids, cache=None): pass
+
+    class Before:
+        def forward(self, input_ids, past_key_values=None): pass
+
+    assert (cache_argument(Now), cache_argument(Before)) == ("cache", "past_key_values")
 
 
 @pytest.mark.parametrize("weights, decoding", [(1, "plain"), (40, "fast")])
