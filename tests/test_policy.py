@@ -4,6 +4,7 @@ import subprocess
 import sys
 import zipfile
 
+import policies
 import pytest
 import torch
 from torch.testing import assert_close
@@ -91,17 +92,21 @@ def test_bf16_autocast_keeps_fp32_weights_and_gradients(folder):
     assert_close(logprobs, torch.cat([r.logprobs for r in rollouts]), atol=0.1, rtol=0)
 
 
-def test_gradient_checkpointing_changes_nothing():
-    def gradient(checkpointing):
-        policy = tiny_policy(seed=2)
-        rollouts = list(sample(policy, [Request(PROBLEM)], 3, max_new_tokens=9)[0])
-        if checkpointing:
-            recompute_activations(policy.model)
-            policy.model.train()
-        score(policy, rollouts, share_contexts=not checkpointing)[0].sum().backward()
-        return torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+@pytest.mark.parametrize("made", [lambda: tiny_policy(seed=2), lambda: policies.adapted(0.1)], ids=["full", "lora"])
+def test_gradient_checkpointing_changes_nothing(made):
+    policy = made()
+    rollouts = list(sample(policy, [Request(PROBLEM)], 3, max_new_tokens=9)[0])
 
-    assert_close(gradient(True), gradient(False), atol=1e-4, rtol=1e-4)
+    def gradient(checkpointing):
+        policy.model.zero_grad()
+        score(policy, rollouts, share_contexts=not checkpointing)[0].sum().backward()
+        return torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.requires_grad])
+
+    usual = gradient(False)
+    recompute_activations(policy.model)
+    policy.model.train()
+    assert_close(gradient(True), usual, atol=1e-4, rtol=1e-4)
+    assert any(getattr(m, "gradient_checkpointing", False) for m in policy.base.modules())
 
 
 def test_all_end_tokens_are_found():
