@@ -723,7 +723,7 @@ def _eval_job(argv):
 
 
 def _report_job(argv):
-    parser = _Parser("extra-report", description="Write the report of a run, or compare several in one table and one figure.", allow_abbrev=False)
+    parser = _Parser("extra-report", description="Write the report of a run, or compare several: a table, a figure, and what differs between them besides their mechanisms.", allow_abbrev=False)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     parser.add_argument("--out", metavar="DIR", help="where a comparison goes (default: runs/comparison)")
     args = parser.parse(argv)

@@ -97,6 +97,11 @@ def test_two_runs_are_compared_in_one_table(run, tmp_path, capsys):
     table = capsys.readouterr().out
     assert "here" in table and "grpo" in table and "pass@1" in table
     assert any(p.suffix == ".png" for p in (tmp_path / "both").rglob("*"))
+    assert "besides their mechanisms these runs differ:\n  steps: 4 in here, 2 in grpo\n" in table and "did not begin" not in table
+    assert train_main([*SHORT, "--mechanisms", "none", "--seed", "5", "--out", str(tmp_path / "third")]) == 0
+    capsys.readouterr()
+    assert report_main([str(other), str(tmp_path / "third"), "--out", str(tmp_path / "both")]) == 0
+    assert "besides their mechanisms these runs differ:\n  seed: 0 in grpo, 5 in third\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("mechanisms", ["none", "novelty", "regeneration", "novelty,regeneration", "replay"])

@@ -557,10 +557,13 @@ def test_intervals_cover_and_pairs_pair():
     assert [r["p_holm"] for r in rows] == [4 / 2**10, 1.0] and rows[1]["interval"] == (0.0, 0.0)
 
 
-def test_what_a_confirmation_of_this_project_claims_was_planned():
-    "Its results, as far as they are there, are results of the plan's own runs."
+@pytest.mark.parametrize("name", ["confirmation", "wide"])
+def test_what_a_confirmation_of_this_project_claims_was_planned(name):
+    "Its results, as far as they are there, are results of the plan's own runs, and no two confirmations share a seed."
     home = Path(__file__).parent.parent / "nbs" / "experiments"
-    plan = read_plan(home / "confirmation.json")
+    plans = {path.stem: read_plan(path) for path in home.glob("*.json") if json.loads(path.read_text()).get("kind") == "confirmatory"}
+    plan = plans.pop(name)
+    assert not any(set(plan.seeds) & set(other.seeds) for other in plans.values())
     runs = {(r.name, a.name, s) for a, r, s in plan.runs}
     for path in (home / "results" / plan.name).glob("*/*.json"):
         spec = json.loads(path.read_text())["spec"]
