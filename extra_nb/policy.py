@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from copy import deepcopy
@@ -448,7 +449,8 @@ def _add_lora(
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if quantised: model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for what will have another name
         torch.manual_seed(seed)
         return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"))
 

@@ -126,9 +126,9 @@ def test_a_way_that_breaks_is_said(compute, breaks, decoding, said, monkeypatch,
 
 
 @pytest.mark.filterwarnings("error::FutureWarning")
-@pytest.mark.parametrize("compute", ["fp32", "bf16"])
-def test_nothing_deprecated_is_asked_of_transformers(compute):
-    policy = tiny_policy(compute_dtype=compute)
+@pytest.mark.parametrize("made", [tiny_policy, lambda: tiny_policy(compute_dtype="bf16"), lambda: policies.adapted(0.1)], ids=["fp32", "bf16", "lora"])
+def test_nobody_is_told_of_what_is_deprecated(made):
+    policy = made()
     rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=4)[0][0]
     replay(policy, rollout), recompute_activations(policy.model)
 
