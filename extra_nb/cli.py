@@ -39,7 +39,7 @@ from .prefix import CUT_AT
 from .ranks import Ranks, join, leave
 from .regeneration import HARD, SELECT, PrefixRegeneration
 from .replay import SuccessReplay
-from .report import compare_runs, markdown_table, unlike, write_report
+from .report import compare_runs, markdown_table, write_report
 from .rewards import CustomReward, load_reward
 from .speed import MemoryBench, SamplerBench, ScalingBench, StepBench, bench_memory, bench_sampler, bench_scaling, bench_step
 from .tasks import BENCHMARKS, load_problems, overlap, split_heldout, worked_solution
@@ -731,9 +731,9 @@ def _report_job(argv):
         if not (Path(run) / "config.json").exists(): raise InputError(f"{run!r} is no run directory: it has no config.json")
     if len(args.runs) == 1: print(f"report   {write_report(Path(args.runs[0]))}")
     else:
-        out = Path(args.out or "runs/comparison")
-        print(markdown_table(compare_runs([Path(r) for r in args.runs], out=out)))
-        if other := unlike(args.runs): print("\nbesides their mechanisms these runs differ:", *(f"  {line}" for line in other), sep="\n")
+        out, other = Path(args.out or "runs/comparison"), []
+        print(markdown_table(compare_runs([Path(r) for r in args.runs], out, other.append)))
+        if other: print("\nbesides their mechanisms these runs differ:", *(f"  {line}" for line in other), sep="\n")
         print(f"\nfigure and page in {out}")
 
 # %% ../nbs/11_cli.ipynb #d0c8475c

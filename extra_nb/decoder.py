@@ -604,8 +604,7 @@ def _made(policy: Policy, fuse: bool) -> Twin | None:
         twin.renew()
         return twin if _agree(policy, twin) else None
     except (TypeError, ValueError, AttributeError, KeyError, RuntimeError) as e:  # an architecture of another make, or another transformers
-        log.warning("%s: %s failed (%s: %.200s), so responses are drawn in a slower way", policy.name, "fast decoding" if not fuse else "compiled decoding",
-                    type(e).__name__, e)
+        log.warning("%s: %s decoding failed (%s: %.200s), so responses are drawn in a slower way", policy.name, "compiled" if fuse else "fast", type(e).__name__, e)
 
 
 def decoder(

@@ -328,7 +328,7 @@ def began_alike(
     first: dict = {}
     for result in results:
         spec, right = result["spec"], result["points"][0]["correct"]
-        kind = (spec["seed"], *(str(spec["settings"].get(name)) for name in BEGINNING))
+        kind = (spec["seed"], *(spec["settings"].get(name) for name in BEGINNING))
         name, known = first.setdefault(kind, (f"{spec['arm']['name']}-{spec['seed']}", right))
         if right == known: continue
         raise InputError(f"{spec['arm']['name']}-{spec['seed']} did not begin like {name}: before training {sum(right)} of its responses were right, of the other's {sum(known)}; "

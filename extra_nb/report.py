@@ -55,6 +55,11 @@ def _score(scores: dict, k: int) -> str:
     return "{} [{}, {}]".format(_percent(scores[f"pass@{k}"]), *map(_percent, scores[f"pass@{k}_ci"]))
 
 # %% ../nbs/10_report.ipynb #beba6678
+def _evaluations(run: str | Path, phase: str) -> list[Evaluation]:
+    "What a run kept of an evaluation, one for each set."
+    return [Evaluation.load(path) for path in sorted((Path(run) / "evals").glob(f"{phase}*.jsonl"))]
+
+
 def differences(
     before: str | Path,  # A run directory
     after: str | Path,  # The same, or another one
@@ -62,8 +67,7 @@ def differences(
     phases: tuple[str, str] = ("before", "after"),  # Which evaluation of each
 ) -> dict[int, dict]:  # k -> what `compare` says; empty if one of them kept no responses
     "Paired differences in pass@k between two evaluations of the same problems."
-    files = [sorted((Path(run) / "evals").glob(f"{phase}*.jsonl")) for run, phase in zip((before, after), phases)]
-    found = [list(map(Evaluation.load, paths)) for paths in files]
+    found = [_evaluations(run, phase) for run, phase in zip((before, after), phases)]
     return {k: compare(*found, k) for k in ks} if all(found) else {}
 
 # %% ../nbs/10_report.ipynb #49028ab6
@@ -349,6 +353,9 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return [name if short.count(name) == 1 else str(run) for name, run in zip(short, runs)]
 
 
+def _logs(runs: Sequence[Path]) -> dict: return dict(zip(_names(runs), map(read_metrics, runs)))
+
+
 def _row(run: Path, metrics, first: Path) -> dict:
     "One run in numbers."
     after = read_json(run / EVALS).get("after", {})
@@ -373,14 +380,14 @@ def _sides(values: dict[str, object]) -> str:
     return ", ".join(f"{value:.80} in {' and '.join(names)}" for value, names in who.items()) if len(who) > 1 else ""
 
 
-def _began(run: Path) -> dict[str, int] | None:
+def _began(run: Path) -> dict[tuple[str, str], int] | None:
     "How often each held-out problem was solved before training; None if that was not asked."
-    files = sorted((run / "evals").glob("before*.jsonl"))
-    return {f"{path.stem} {r.id}": n for path in files for e in [Evaluation.load(path)] for r, n in zip(e.results, e.correct.tolist())} or None
+    return {(e.name, r.id): n for e in _evaluations(run, "before") for r, n in zip(e.results, e.correct.tolist())} or None
 
 # %% ../nbs/10_report.ipynb #b73b661c
 def unlike(
     runs: Sequence[str | Path],  # Run directories
+    logs: dict | None = None,  # Name -> metrics of each, from `read_metrics`; None: they are read
 ) -> list[str]:  # Lines for the reader; empty if there is nothing to say
     "What differs between runs besides their mechanisms: settings, versions, the policies that they began with, the tokens that they spent."
     runs = [Path(run) for run in runs]
@@ -392,7 +399,7 @@ def unlike(
         first, known = next(iter(began.items()))
         if right.keys() != known.keys(): said.append(f"{name} was asked other held-out problems than {first}")
         elif right != known: said.append(f"{name} did not begin training with the policy of {first}: {sum(right.values())} right responses before it, against {sum(known.values())}")
-    spent = {name: _tokens(read_metrics(run)) for name, run in zip(names, runs)}
+    spent = {name: _tokens(log) for name, log in (logs or _logs(runs)).items()}
     if any(spent.values()) and max(spent.values()) > 1.05 * min(spent.values()): said.append(f"generated tokens: {', '.join(f'{n:,.0f} in {name}' for name, n in spent.items())}")
     return said
 
@@ -400,23 +407,29 @@ def unlike(
 def compare_runs(
     runs: Sequence[str | Path],  # Run directories; gains are over the first of them
     out: str | Path | None = None,  # A folder for comparison.md, comparison.png and comparison.html; None: nothing is written
+    say: Callable[[str], None] | None = None,  # Called with each line of `unlike`
 ) -> pandas.DataFrame:  # A row for each run; rewards, shares and scores lie between 0 and 1, and "_ci" columns hold [low, high]
     "Several runs side by side: what they cost and where they ended, with paired differences to the first."
     import pandas as pd
 
     runs = [Path(run) for run in runs]
     if not runs: raise InputError("nothing to compare: name at least one run directory")
-    logs = dict(zip(_names(runs), map(read_metrics, runs)))
+    logs = _logs(runs)
     table = pd.DataFrame([_row(run, log, runs[0]) for run, log in zip(runs, logs.values())], index=list(logs))
+    other = unlike(runs, logs) if out or say else []
+    if say:
+        for line in other: say(line)
     if out is None: return table
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    (head, *rows), other = _readable(table), unlike(runs)
-    (out / "comparison.md").write_text(markdown_table(table) + "\n" + "".join(["\n", *(f"- {line}\n" for line in other)] if other else []), encoding="utf-8")
+    head, *rows = _readable(table)
+    text = [markdown_table(table), *([""] if other else []), *(f"- {line}" for line in other)]
+    (out / "comparison.md").write_text("\n".join(text) + "\n", encoding="utf-8")
     caption = "Running mean of the training reward, against what was spent on it."
     picture = _picture(plot_runs(logs), out / "comparison.png", "Reward", caption)
     note = f"Rewards and groups are means over the last tenth of the steps. Intervals are 95%. Gains are over {table.index[0]}."
-    body = [_table(rows, head), f"<p class='sub'>{_text(note)}</p>", picture, *([f'<h2>What else differs</h2><div class="alarms">{_list(other)}</div>'] if other else [])]
+    body = [_table(rows, head), f"<p class='sub'>{_text(note)}</p>", picture]
+    if other: body.append(f'<h2>What else differs</h2><div class="alarms">{_list(other)}</div>')
     (out / "comparison.html").write_text(_page("Comparison", f"{len(runs)} runs", body), encoding="utf-8")
     return table
 
