@@ -7,8 +7,8 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS_OF_PLAN', 'FIRST_FRESH', 'FEWEST_SEEDS', 'BEGINNING', 'QUICK', 'Plan', 'check_plan', 'read_plan',
-           'written_plan', 'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'as_text',
-           'RealArm', 'RealPlan', 'began_alike', 'run_real', 'listing', 'report', 'lab_main']
+           'written_plan', 'plan_folder', 'run_plan', 'run_line', 'answer_table', 'question_table', 'in_words',
+           'as_text', 'RealArm', 'RealPlan', 'began_alike', 'run_real', 'listing', 'report', 'lab_main']
 
 # %% ../nbs/12d_laboratory.ipynb #68e58bfb
 import json
@@ -238,6 +238,18 @@ def question_table(
     table[["low", "high"]] = [[100 * x for x in (interval or (float("nan"),) * 2)] for interval in table.pop("interval")]
     table["difference"] = 100 * table.pop("mean")
     return table[["regime", "before", "after", "score", "seeds", "difference", "low", "high", "up", "p", "p_holm"]]
+
+
+def in_words(
+    answers,  # A data frame, from `question_table`
+) -> str:  # Markdown, a line for each question
+    "What a table of answers says."
+    def sentence(row):
+        verdict = "clear of chance" if row.p_holm < 0.05 else "not clear of chance"
+        return (f"- {row.regime}: {row.after} against {row.before}, {row.score}: {row.difference:+.1f} points ({row.low:+.1f} to {row.high:+.1f}), "
+                f"{row.up} of {row.seeds} seeds up, corrected p {row.p_holm:.4f}: {verdict}.")
+
+    return "\n".join(map(sentence, answers.itertuples()))
 
 
 def as_text(

@@ -20,7 +20,7 @@ from extra_nb.grpo import group_advantage
 from extra_nb.lab import MAX_LINES, MAX_NEW_TOKENS, MODULUS, OPERATIONS, REGIMES, Recipe, ReachChecker, Regime, base_policy, competence
 from extra_nb.lab import distances, distinct_share, judge_policy, lab_policy, lines_to_go, reach_problem, reach_problems, read_path, read_prompt
 from extra_nb.lab import supervised_examples, wrong_facts
-from extra_nb.laboratory import QUICK, Plan, lab_main, read_plan, run_plan, question_table, written_plan
+from extra_nb.laboratory import QUICK, Plan, in_words, lab_main, read_plan, run_plan, question_table, written_plan
 from extra_nb.labfigures import curves_table, differences_between, draw_all, load_results, points_table
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.paired import compare_pairs, holm, paired, paired_interval, sign_flip_test
@@ -555,6 +555,15 @@ def test_intervals_cover_and_pairs_pair():
     with pytest.raises(InputError, match="finite"): sign_flip_test([math.nan])
     rows = compare_pairs({"a": np.arange(1.0, 11.0), "b": np.zeros(10)})
     assert [r["p_holm"] for r in rows] == [4 / 2**10, 1.0] and rows[1]["interval"] == (0.0, 0.0)
+
+
+def test_answers_in_words():
+    import pandas as pd
+
+    row = dict(regime="starved", before="grpo", after="replay", score="pass@1", seeds=15, difference=3.37, low=2.65, high=4.12, up=14, p=0.001)
+    clear, unclear = in_words(pd.DataFrame([{**row, "p_holm": 0.0499}, {**row, "difference": -0.04, "p_holm": 0.05}])).splitlines()
+    assert clear == "- starved: replay against grpo, pass@1: +3.4 points (+2.6 to +4.1), 14 of 15 seeds up, corrected p 0.0499: clear of chance."
+    assert "-0.0 points" in unclear and unclear.endswith("corrected p 0.0500: not clear of chance.")
 
 
 @pytest.mark.parametrize("name", ["confirmation", "wide"])
