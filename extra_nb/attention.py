@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .policy import Policy
+from .policy import Policy, text_config
 
 # %% ../nbs/02d_attention.ipynb #51cfa6ee
 SCORES = 1 << 23  # attention scores that are held at a time
@@ -86,7 +86,7 @@ def _attend(module, query, key, value, attention_mask, dropout=0.0, scaling=None
         usual = ALL_ATTENTION_FUNCTIONS["sdpa"]
         return usual(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
-    return row_attention(query.to(dtype), key.to(dtype), value.to(dtype), attention_mask, scaling).transpose(1, 2), None
+    return row_attention(query.to(dtype), key.to(dtype), value.to(dtype), attention_mask, scaling).transpose(1, 2).contiguous(), None
 
 
 def _gains(policy: Policy) -> bool:
@@ -101,8 +101,9 @@ def rows_attend(
     policy: Policy,
 ):
     "Within this context the policy's model uses `row_attention` where it is faster and its own attention is the usual one."
-    config = policy.base.config.get_text_config()
-    if config._attn_implementation != "sdpa" or not _gains(policy):
+    config = text_config(policy.base)
+    known = getattr(policy.body, "_supports_attention_backend", False)  # others read the name and take a name they do not know for another kind
+    if config._attn_implementation != "sdpa" or not known or not policy.rows_attend or not _gains(policy):
         yield
         return
     from transformers import AttentionInterface, AttentionMaskInterface

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from .decoder import left_pad
-from .policy import Policy
+from .policy import Policy, evaluating
 from .sampler import Sampling, check_request, context_of, _rollout, sample, score
 from .types import InputError, Request, Rollout, stable_hash, unknown_name
 
@@ -58,15 +58,13 @@ def sample_by(
     how = Sampling(max_new_tokens, temperature, top_p)
     for request in requests: check_request(policy, request, group_size, max_new_tokens)
     contexts = [context_of(policy, r) for r in requests for _ in range(group_size)]
-    training, answers = policy.model.training, []
-    policy.model.eval()
-    for start in range(0, len(contexts), max_rows):
-        answers += draw(policy, contexts[start : start + max_rows], how, stable_hash("backend", *seed_key, start))
-        if progress: progress(len(answers), len(contexts))
-    groups = [[_unscored(policy, request, j, *answers[i * group_size + j]) for j in range(group_size)] for i, request in enumerate(requests)]
-    scored = [tuple(_scored(policy, group, temperature or 1.0)) for group in groups]
-    policy.model.train(training)
-    return scored
+    answers = []
+    with evaluating(policy.model):
+        for start in range(0, len(contexts), max_rows):
+            answers += draw(policy, contexts[start : start + max_rows], how, stable_hash("backend", *seed_key, start))
+            if progress: progress(len(answers), len(contexts))
+        groups = [[_unscored(policy, request, j, *answers[i * group_size + j]) for j in range(group_size)] for i, request in enumerate(requests)]
+        return [tuple(_scored(policy, group, temperature or 1.0)) for group in groups]
 
 
 def _unscored(policy: Policy, request: Request, index: int, tokens: list[int], stopped: bool) -> Rollout:

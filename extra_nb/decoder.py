@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'log', 'left_pad', 'prefill', 'PlainDecoder', 'Grid', 'stacked', 'Slots', 'Twin',
-           'shared_head', 'FastDecoder', 'twin_of', 'decoder']
+__all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'TEXT', 'FINE', 'COARSE', 'log', 'left_pad', 'prefill', 'PlainDecoder', 'Grid',
+           'stacked', 'Slots', 'Twin', 'shared_head', 'FastDecoder', 'Passage', 'passage', 'numbers', 'plain_numbers',
+           'decoded_numbers', 'mean_error', 'computing', 'rounding', 'structure_error', 'unlike_the_fast_way',
+           'twin_of', 'decoder']
 
 # %% ../nbs/02c_decoder.ipynb #1ada5b31
 import logging
 from collections import Counter
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -23,7 +26,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .kernels import attend_one, can_attend, can_fuse, columns_inside, gated, rms_norm
-from .policy import Policy, cache_argument
+from .policy import FAULTS, Policy, body_of, cache_argument, fault, text_config
 
 # %% ../nbs/02c_decoder.ipynb #d5e5ce6f
 def left_pad(
@@ -50,7 +53,7 @@ def prefill(
     ids, mask, positions = left_pad(contexts, policy.pad_id, policy.device)
     cache = DynamicCache(config=policy.base.config)
     hidden = policy.hidden(ids, mask, positions, cache)
-    cache.batch_select_indices(copies)
+    cache.reorder_cache(copies)  # states of layers without keys and values are picked too
     return cache, mask[copies], hidden[copies, -1], mask.sum(-1)[copies]
 
 # %% ../nbs/02c_decoder.ipynb #78209f01
@@ -89,7 +92,7 @@ class PlainDecoder:
         index: Tensor,  # (b,) rows that go on
     ):
         "Drop all other rows."
-        self.cache.batch_select_indices(index)
+        self.cache.reorder_cache(index)
         self.mask, self.position, self.hidden = self.mask[index], self.position[index], self.hidden[index]
 
 # %% ../nbs/02c_decoder.ipynb #c987f2e3
@@ -118,16 +121,15 @@ class Grid:
         self.column.fill_(start)
         return more > 0
 
-    def open(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        "Keys and values of a layer, room for them made when it is first used; `like` (B, H, _, D)."
-        B, H, _, D = like.shape
-        for grids in (self.keys, self.values):
-            if grids[layer] is None: grids[layer] = like.new_zeros(B, H, self.empty.shape[1], D)
+    def open(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        "Keys and values of a layer, room for them made when it is first used; keys like (B, H, _, D), values like (B, H, _, E)."
+        for grids, like in ((self.keys, keys), (self.values, values)):
+            if grids[layer] is None: grids[layer] = like.new_zeros(*like.shape[:2], self.empty.shape[1], like.shape[3])
         return self.keys[layer], self.values[layer]
 
     def write(self, layer: int, keys: Tensor, values: Tensor):
         "Fill the newest columns of a layer, (B, H, L, D) each."
-        for grid, new in zip(self.open(layer, values), (keys, values)):
+        for grid, new in zip(self.open(layer, keys, values), (keys, values)):
             L = new.shape[2]
             if L == 1: grid.index_copy_(2, self.column, new)  # the number is in a tensor: a captured graph can go on to the next
             else: grid[:, :, self.length - L : self.length] = new
@@ -153,9 +155,12 @@ def stacked(
 
     new.empty = below(lambda grid: grid.empty[..., None], torch.ones_like(new.empty)[..., None])[..., 0]
     for i in range(len(new.keys)):
-        if (like := next((grid.keys[i] for grid, rows, _ in taken if len(rows) and grid.length), None)) is None: continue  # nothing written yet
-        size = (len(new.empty), like.shape[1], new.empty.shape[1], like.shape[3])
-        new.keys[i], new.values[i] = (below(pick, like.new_zeros(size)) for pick in (lambda grid: grid.keys[i], lambda grid: grid.values[i]))
+        filled = next((grid for grid, rows, _ in taken if len(rows) and grid.length), None)
+        if filled is None or filled.keys[i] is None: continue  # nothing written yet
+        for of in ("keys", "values"):
+            like = getattr(filled, of)[i]
+            room = like.new_zeros(len(new.empty), like.shape[1], new.empty.shape[1], like.shape[3])
+            getattr(new, of)[i] = below(lambda grid: getattr(grid, of)[i], room)
     return new
 
 
@@ -216,24 +221,24 @@ def _with_stems(x: Tensor, stems: Tensor, cache: Slots) -> Tensor:
 
 
 def _one_query(q: Tensor, keys: Tensor, values: Tensor, cache: Slots, layer: int, scaling: float) -> Tensor:
-    "Attention of one query in each row to its stem and to its whole grid: (B, Hq, 1, D) -> (B, 1, Hq, D)."
-    (B, Hq, _, D), H, w = q.shape, keys.shape[1], cache.width
+    "Attention of one query in each row to its stem and to its whole grid: (B, Hq, 1, D) -> (B, 1, Hq, E)."
+    (B, Hq, _, D), H, E, w = q.shape, keys.shape[1], values.shape[-1], cache.width
     q, g = (q * scaling).to(keys.dtype).view(B, H, -1, D), Hq // H
     scores = torch.bmm(q.view(B * H, g, D), keys.flatten(0, 1).transpose(1, 2)).view(B, Hq, -1)
     if w: scores = torch.cat([_with_stems(q, cache.stems.keys[layer].transpose(2, 3), cache).reshape(B, Hq, w), scores], -1)
     p = scores.masked_fill_(cache.empty[:, None], -torch.inf).softmax(-1).to(values.dtype)
-    out = torch.bmm(p[..., w:].reshape(B * H, g, -1), values.flatten(0, 1)).view(B, Hq, D)
-    if w: out = out + _with_stems(p[..., :w].view(B, H, g, w), cache.stems.values[layer], cache).reshape(B, Hq, D)
+    out = torch.bmm(p[..., w:].reshape(B * H, g, -1), values.flatten(0, 1)).view(B, Hq, E)
+    if w: out = out + _with_stems(p[..., :w].view(B, H, g, w), cache.stems.values[layer], cache).reshape(B, Hq, E)
     return out[:, None]
 
 # %% ../nbs/02c_decoder.ipynb #c749481c
 def _many_queries(q: Tensor, keys: Tensor, values: Tensor, empty: Tensor, scaling: float) -> Tensor:
-    "Attention of new columns to each other and to earlier ones: (B, Hq, L, D) -> (B, L, Hq, D)."
+    "Attention of new columns to each other and to earlier ones: (B, Hq, L, D) -> (B, L, Hq, E)."
     L, n = q.shape[2], keys.shape[2]
     column = torch.arange(n, device=q.device)
     row = column[n - L :, None]
     seen = (column <= row) & ~empty[:, None, None] | (column == row)  # padding sees itself
-    return F.scaled_dot_product_attention(q.to(keys.dtype), keys, values, attn_mask=seen, scale=scaling, enable_gqa=True).transpose(1, 2)
+    return F.scaled_dot_product_attention(q.to(keys.dtype), keys, values, attn_mask=seen, scale=scaling, enable_gqa=True).transpose(1, 2).contiguous()
 
 
 def _attend(module, query, key, value, attention_mask=None, *, scaling, **kwargs):
@@ -290,7 +295,7 @@ def _siblings(model: nn.Module, layers: list[nn.Linear]) -> list[list[nn.Linear]
     "Layers in the order of their use, those together that read the same tensor."
     seen = []
     hooks = [layer.register_forward_pre_hook(lambda layer, args: seen.append((layer, args[0]))) for layer in layers]
-    try: model.get_decoder()(input_ids=torch.zeros(1, 2, dtype=torch.long, device=model.device), use_cache=False)
+    try: body_of(model)(input_ids=torch.zeros(1, 2, dtype=torch.long, device=model.device), use_cache=False)
     finally:
         for hook in hooks: hook.remove()
     uses = Counter(id(layer) for layer, _ in seen)
@@ -371,7 +376,8 @@ class _Attention(nn.Module):
         if L > 1 or any(x.shape != (B, 1, self.D) or x.dtype != torch.float32 for x in turns):
             return self.plain(hidden_states=hidden_states, position_embeddings=turns, **kwargs)
         qkv = self.first.product(hidden_states.to(torch.bfloat16)).view(B, -1, 1, self.D)
-        own, stems = cache.rows.open(layer, qkv[:, : qkv.shape[1] // (self.plain.num_key_value_groups + 2)]), None
+        like = qkv[:, : qkv.shape[1] // (self.plain.num_key_value_groups + 2)]
+        own, stems = cache.rows.open(layer, like, like), None
         if cache.stems:
             if layer not in cache.inside: cache.inside[layer] = columns_inside(cache.stems.keys[layer])
             stems = cache.inside[layer], cache.stems.values[layer]
@@ -431,7 +437,7 @@ class FastDecoder(PlainDecoder):
     ):
         self.policy, self.twin, self.device = policy, twin, policy.device
         self.fused = twin.fused and not policy.adjusts
-        self.layers = policy.base.config.get_text_config().num_hidden_layers
+        self.layers = text_config(policy.base).num_hidden_layers
         self.by_context = len(copies) >= 2 * len(contexts)  # are stems whole contexts?
         head = shared_head(contexts) if head is None else head
         self.head = Grid(self.layers, 1, self.device)
@@ -446,7 +452,7 @@ class FastDecoder(PlainDecoder):
         return self._forward(cache, ids, positions)
 
     def _forward(self, cache: Slots, ids: Tensor, positions: Tensor) -> Tensor:
-        token, body = _CACHE.set(cache), self.twin.model.get_decoder()
+        token, body = _CACHE.set(cache), body_of(self.twin.model)
         try:
             with self.twin.context():
                 out = body(input_ids=ids, position_ids=positions, use_cache=True, **{cache_argument(type(body)): cache})
@@ -550,61 +556,180 @@ def _recorded(run):  # (function that runs it again, its result, which is overwr
     return graph.replay, out
 
 # %% ../nbs/02c_decoder.ipynb #f86682e6
+TEXT = (  # some of what policies read and write
+    "A train leaves the station at 9:40 and travels 126 kilometres in 1 hour and 45 minutes. What is its mean speed? First we "
+    "write the time as 1.75 hours. Then the speed is 126 / 1.75 = 72 kilometres per hour, so the answer is \\boxed{72}.\n\n"
+    "Let x and y be whole numbers with x + y = 15 and x*y = 54. They are the roots of t^2 - 15t + 54 = (t - 6)(t - 9), hence "
+    "x = 6 and y = 9 or the other way round. Question: how many of the numbers 1, 2, ..., 100 can be divided by 6 or by 9? "
+    "There are 16 multiples of 6 and 11 of 9; 5 numbers are multiples of both, namely 18, 36, 54, 72 and 90. That makes "
+    "16 + 11 - 5 = 22. Step 1: 3*(4+5) = 3*9 = 27. Step 2: 27 - 8 = 19. Step 3: 19 / 2 = 9.5. def area(r): return 3.14159 * r**2\n")
+
+
+@dataclass(frozen=True)
+class Passage:
+    "Text in the form in which a policy reads and writes it: rows that continue contexts."
+    contexts: list[list[int]]  # Distinct ones, of several lengths, with a common head
+    copies: list[int]  # Which context each row continues
+    tokens: Tensor  # (B, T) what each row goes on with
+
+    def by_context(self) -> list["Passage"]:
+        "The rows of each context by themselves."
+        rows = [torch.tensor([row for row, of in enumerate(self.copies) if of == i]) for i in range(len(self.contexts))]
+        return [Passage([context], [0] * len(of), self.tokens[of]) for context, of in zip(self.contexts, rows)]
+
+
+def passage(
+    policy: Policy,
+    rows: int = 8,  # B, an even number
+    length: int = 12,  # T, tokens of each continuation
+) -> Passage:
+    "Rows of real text that two ways of computing can be held against each other on."
+    last = policy.base.get_input_embeddings().num_embeddings - 1
+    text = [min(t, last) for t in policy.tokenizer(TEXT, add_special_tokens=False).input_ids] or [last]
+    longest = min(24, policy.context_length // 2)
+    length = max(1, min(length, policy.context_length - longest))
+
+    def part(start: int, n: int) -> list[int]: return [text[(start + i) % len(text)] for i in range(n)]
+
+    sizes = [max(1, longest - i * longest // (rows // 2)) for i in range(rows // 2)]
+    contexts = [part(0, min(4, n - 1)) + part(7 + 31 * i, n - min(4, n - 1)) for i, n in enumerate(sizes)]
+    tokens = [part(60 + 23 * i, length) for i in range(rows)]
+    return Passage(contexts, [i // 2 for i in range(rows)], torch.tensor(tokens, device=policy.device))
+
+
+def numbers(
+    logits: Tensor,  # (..., V)
+    tokens: Tensor,  # (...)
+) -> Tensor:  # (2, ...) log-probabilities of the tokens and entropies, in nats
+    "What a rollout records of its tokens."
+    logp = logits.float().log_softmax(-1)
+    return torch.stack([logp.gather(-1, tokens[..., None])[..., 0], -(logp.exp() * logp).sum(-1)])
+
+
+def plain_numbers(
+    policy: Policy,
+    text: Passage,
+) -> Tensor:  # (2, B, T)
+    "The numbers of a plain forward pass of `transformers`: one row at a time, without padding, cache, or anything of ours."
+    found = []
+    for i, tokens in zip(text.copies, text.tokens):
+        ids = torch.cat([torch.tensor(text.contexts[i], device=tokens.device), tokens])[None]
+        with policy.autocast(): logits = policy.base(input_ids=ids).logits[0]
+        found.append(numbers(logits[len(text.contexts[i]) - 1 : -1], tokens))
+    return torch.stack(found, 1)
+
+
+def decoded_numbers(
+    policy: Policy,
+    text: Passage,
+    kind: type,  # Of decoder
+    *more,  # What it is made with besides
+) -> Tensor:  # (2, B, T)
+    "The numbers of a decoder that reads the text token by token."
+    running = kind(policy, text.contexts, torch.tensor(text.copies, device=policy.device), *more)
+    found = [numbers(running.logits(), text.tokens[:, 0])]
+    for t in range(1, text.tokens.shape[1]):
+        running.step(text.tokens[:, t - 1])
+        found.append(numbers(running.logits(), text.tokens[:, t]))
+    return torch.stack(found, -1)
+
+
+def mean_error(
+    found: Tensor,  # (2, B, T)
+    exact: Tensor,  # (2, B, T)
+) -> float:  # nan if there is one in them
+    "Mean distance of log-probabilities and entropies, in nats."
+    return (found - exact).abs().mean().item()
+
+
+@contextmanager
+def computing(policy: Policy, dtype: str):  # "fp32" or "bf16"
+    "Inside, forward passes of the policy run in this precision."
+    before, policy.compute_dtype = policy.compute_dtype, dtype
+    try: yield
+    finally: policy.compute_dtype = before
+
+
+def rounding(
+    policy: Policy,
+    text: Passage,
+) -> tuple[Tensor, float]:  # (2, B, T) exact numbers, and how far from them any way of computing may be, on average, in nats
+    "Exact numbers, and a bound for the rounding of the policy's precision: twice what a plain forward pass is off by."
+    with computing(policy, "fp32"): exact = plain_numbers(policy, text)
+    if policy.base.dtype != torch.float32: return exact, COARSE  # nothing finer is at hand to compare with
+    usual = mean_error(plain_numbers(policy, text), exact) if policy.compute_dtype != "fp32" else 0.0
+    return exact, 2 * usual + FINE
+
+
+def structure_error(
+    found: Tensor,  # (2, B, T)
+    exact: Tensor,  # (2, B, T)
+    policy: Policy,
+) -> float:  # In units of what may be: above 1, something else was computed
+    "The largest distance in 32 bits, or the mean one where weights have fewer, and rounding alone can be large."
+    off = (found - exact).abs()
+    return (off.max() / FINE if policy.base.dtype == torch.float32 else off.mean() / COARSE).item()
+
+
+FINE, COARSE = 1e-3, 0.05  # nats; what is off by less is nobody's fault, for weights in 32 bits and in fewer
+
+# %% ../nbs/02c_decoder.ipynb #2ae94b62
 log = logging.getLogger("extra_nb.decoder")
 
 
-def _full_attention(config) -> bool:
+def unlike_the_fast_way(
+    config,  # From `text_config`
+) -> str:  # "" if there is nothing
+    "What the fast way does not know of a model: it is made for full causal attention."
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True) and not getattr(config, "layer_types", None)
-    return kinds == {"full_attention"} and not windowed and not getattr(config, "attn_logit_softcapping", None)
+    if kinds - {"full_attention", "sliding_attention"}: return "it has layers other than attention"
+    if windowed or "sliding_attention" in kinds: return "its attention has a sliding window"
+    return "its attention caps its scores" if getattr(config, "attn_logit_softcapping", None) else ""
 
 
 @torch.inference_mode()
-def _agree(policy: Policy, twin: Twin) -> bool:
-    "Are the hidden states of the fast way as near to those of exact arithmetic as the plain way's are?"
-    last = policy.base.get_input_embeddings().num_embeddings - 1
-    contexts = [[min(t, last) for t in c] for c in ([5, 6, 7, 8, 9], [5, 6, 10])]
-    copies, tokens = (torch.tensor(x, device=policy.device) for x in ([0, 0, 0, 1], [3, 4, 2, 5]))
-
-    def states(kind, *more) -> Tensor:
-        running = kind(policy, contexts, copies, *more)
-        found = [running.hidden]
-        for _ in range(2):
-            running.step(tokens)
-            found.append(running.hidden)
-        return torch.cat(found).float()
-
-    compute, policy.compute_dtype = policy.compute_dtype, "fp32"
-    try: exact = states(PlainDecoder)
-    finally: policy.compute_dtype = compute
-    error, usual = ((states(*way) - exact).norm() for way in ((FastDecoder, twin), (PlainDecoder,)))
-    return bool(error <= 3 * usual + (1e-3 if policy.base.dtype == torch.float32 else 0.1) * exact.norm())
-
-# %% ../nbs/02c_decoder.ipynb #2ae94b62
 def twin_of(
     policy: Policy,
     fuse: bool = True,  # May it use compiled operations, when it is made?
+    known: tuple[Tensor, float] | None = None,  # From `rounding` with `passage`; None: they are computed
 ) -> Twin | None:  # None: decode the plain way
     "The policy's twin, made when it is first asked for, with the present weights."
     if policy.decoding is None or policy.twin and policy.twin.source is not policy.base:
-        fuse = fuse and policy.decoding != "fast" and _may_fuse(policy)
-        policy.twin = (fuse and _made(policy, True)) or _made(policy, False)
-        policy.decoding = "plain" if policy.twin is None else "fused" if policy.twin.fused else "fast"
+        _choose(policy, fuse and policy.decoding != "fast", known)
     if policy.twin: policy.twin.renew()
     return policy.twin
 
 
-def _made(policy: Policy, fuse: bool) -> Twin | None:
+def _choose(policy: Policy, fuse: bool, known: tuple[Tensor, float] | None):
+    "Take the fastest way whose numbers are right, and say why where it is not the fastest of all."
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, _attend)
-    if not _full_attention(policy.base.config.get_text_config()): return None
+    policy.twin, policy.decoding, reasons = None, "plain", []
+    if unlike := unlike_the_fast_way(text_config(policy.base)): reasons.append(unlike)
+    else:
+        text = passage(policy)
+        exact, bound = known or rounding(policy, text)
+        for way in ["fused", "fast"] if fuse and _may_fuse(policy) else ["fast"]:
+            reason = _tried(policy, way == "fused", text, exact, bound)
+            if not reason: break
+            reasons.append(f"{way}: {reason}")
+    policy.why = "; ".join(reasons)
+    if reasons: log.warning("%s: responses are drawn the %s way (%s)", policy.name, policy.decoding, policy.why)
+
+
+def _tried(policy: Policy, fuse: bool, text: Passage, exact: Tensor, bound: float) -> str:  # Why not; "" if the policy has a twin now
     try:
         twin = Twin(policy, fuse)
+        if fuse and not twin.fused: return "none of its layers is of the kind that is compiled"
         twin.renew()
-        return twin if _agree(policy, twin) else None
-    except (TypeError, ValueError, AttributeError, KeyError, RuntimeError) as e:  # an architecture of another make, or another transformers
-        log.warning("%s: %s decoding failed (%s: %.200s), so responses are drawn in a slower way", policy.name, "compiled" if fuse else "fast", type(e).__name__, e)
+        error = mean_error(decoded_numbers(policy, text, FastDecoder, twin), exact)
+    except FAULTS as e:  # an architecture of another make, or another transformers
+        return f"not made for its layers ({fault(e)})"
+    if not error <= bound: return f"its log-probabilities are {error:.2g} nats off, where {bound:.2g} is rounding"
+    policy.twin, policy.decoding = twin, "fused" if twin.fused else "fast"
+    return ""
 
 
 def decoder(

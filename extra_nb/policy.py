@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['ALPHABET', 'DTYPES', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
-           'context_length', 'cache_argument', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named',
-           'keep_freed_memory', 'recompute_activations', 'load_policy', 'smollm2_folder', 'load_smollm2']
+__all__ = ['ALPHABET', 'DTYPES', 'FAULTS', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
+           'text_config', 'rotations', 'longrope_switch', 'context_length', 'cache_argument', 'body_of', 'fault',
+           'evaluating', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named', 'keep_freed_memory',
+           'recompute_activations', 'load_policy', 'smollm2_folder', 'load_smollm2']
 
 # %% ../nbs/02a_policy.ipynb #f020b167
 import ctypes
@@ -77,13 +78,19 @@ class Policy:
         self.compute_dtype = compute_dtype
         self.eos_ids, self.context_length = end_tokens(model, tokenizer), context_length(model)
         self._reference_model, self._reference_adapter, self._exchange, self._prompts = None, None, False, {}
-        self.twin, self.decoding = None, None  # how tokens are decoded: see the notebook on the decoder
+        self.twin, self.decoding, self.why = None, None, ""  # how tokens are decoded, and why not faster: see the notebook on the decoder
+        self.checked, self.pads, self.shares, self.rows_attend = False, True, True, True  # what `check_policy` found: see the notebook on the sampler
         self.check_head()
 
     @property
     def base(self) -> nn.Module:
         "The `transformers` model itself, without a PEFT wrapper."
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def body(self) -> nn.Module:
+        "The model without its head."
+        return body_of(self.base)
 
     @property
     def device(self) -> torch.device: return self.base.get_input_embeddings().weight.device
@@ -96,7 +103,7 @@ class Policy:
     @property
     def adjusts(self) -> bool:
         "Does the architecture change logits after the head?"
-        return any(getattr(self.base.config, name, None) for name in _ADJUSTMENTS)
+        return any(_adjustments(self.base.config))
 
     def autocast(self):
         "Context in which the forward pass runs at `compute_dtype`."
@@ -125,26 +132,61 @@ def end_tokens(
     return tuple(sorted(ids))
 
 
+def text_config(
+    model: nn.Module,  # A causal language model, or one that reads pictures too
+):  # A `transformers` configuration
+    "What the part of a model that reads and writes text is made of."
+    return model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+
+
+def rotations(
+    config,  # From `text_config`
+) -> list[dict]:  # Several where kinds of layers differ
+    "How a model turns queries and keys by their position (RoPE)."
+    found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [found, *(value for value in found.values() if isinstance(value, dict))]
+    return [kind for kind in kinds if "rope_type" in kind or "type" in kind]
+
+
+def longrope_switch(
+    model: nn.Module,  # A causal language model
+) -> int | None:  # Tokens; None: the model has no such switch
+    "The longest sequence in which a model of type `longrope` keeps its first set of rotations."
+    config = text_config(model)
+    found = [kind for kind in rotations(config) if "longrope" in (kind.get("rope_type"), kind.get("type"))]
+    limits = [kind.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None) for kind in found]
+    return min((limit for limit in limits if limit), default=None)
+
+
 def context_length(
     model: nn.Module,  # A causal language model
 ) -> int:  # Prompt and response together, in tokens
-    "How many tokens the model's positions reach."
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    return getattr(config, "max_position_embeddings", None) or sys.maxsize
+    "How many tokens the model's positions reach, all of them turned in the same way."
+    longest = getattr(text_config(model), "max_position_embeddings", None) or sys.maxsize
+    if longest < 1: longest = sys.maxsize  # XLNet's -1: without a limit
+    return min(longest, longrope_switch(model) or longest)
 
 # %% ../nbs/02a_policy.ipynb #f5b8d96f
-_ADJUSTMENTS = ("logit_scale", "logits_scaling", "final_logit_softcapping")  # settings of an architecture: a factor, a divisor, a cap
+# settings of an architecture, by the names that they have: factors, a divisor, caps
+_ADJUSTMENTS = (("logit_scale", "lm_head_multiplier"), ("logits_scaling",), ("final_logit_softcapping", "logits_soft_cap"))
+
+
+def _adjustments(config) -> list[float | None]:
+    "Factor, divisor and cap of the logits; None where an architecture has none."
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    return [next((value for name in names if (value := getattr(config, name, None))), None) for names in _ADJUSTMENTS]
 
 
 def _adjust(
     logits: Tensor,  # (..., V) output of the bare head
     config,  # The model's configuration
 ) -> Tensor:  # (..., V) the model's logits
-    "What some architectures do after the head: Cohere and Granite rescale, Gemma caps."
-    factor, divisor, cap = (getattr(config, name, None) for name in _ADJUSTMENTS)
+    "What some architectures do after the head: Cohere, Falcon-H1 and Granite rescale, Gemma caps."
+    factor, divisor, cap = _adjustments(config)
     if factor: logits = logits * factor
     if divisor: logits = logits / divisor
     return torch.tanh(logits / cap) * cap if cap else logits
+
 
 # %% ../nbs/02a_policy.ipynb #d6634c6c
 @remembered
@@ -153,6 +195,38 @@ def cache_argument(
 ) -> str:
     "What `transformers` calls the cache that it hands to a module: `cache` from 5.24 on, `past_key_values` before."
     return "cache" if "cache" in signature(kind.forward).parameters else "past_key_values"
+
+
+def body_of(
+    model: nn.Module,  # A causal language model of `transformers`
+) -> nn.Module:  # Called with `input_ids`
+    "A model without its head: what `get_decoder` finds, where that is the body; some architectures have another module by that name."
+    found = [model.get_decoder(), model.base_model, getattr(model, "model", None)]
+    bodies = [x for x in found if x is not None and x is not model and "input_ids" in signature(x.forward).parameters]
+    if not bodies: raise InputError(f"{type(model).__name__} has no body that reads tokens, so it cannot be trained here as a causal language model")
+    return bodies[0]
+
+
+FAULTS = (TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError)  # what models raise that are of another make
+
+
+def fault(
+    error: Exception,
+) -> str:
+    "An error of somebody else's code, in a few words of one line."
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+@contextmanager
+def evaluating(
+    model: nn.Module,
+):
+    "Inside, nothing is dropped out; afterwards every module is in the mode that it was in."
+    before = {module: module.training for module in model.modules()}
+    model.eval()
+    try: yield
+    finally:
+        for module, training in before.items(): module.training = training
 
 
 @patch
@@ -164,7 +238,7 @@ def hidden(
     cache=None,  # A `transformers` cache holding the P earlier tokens, extended in place
 ) -> Tensor:  # (B, L, D) last hidden states
     "Run the body of the model, without the head."
-    body = self.base.get_decoder()
+    body = self.body
     with self.autocast():
         out = body(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=cache is not None, **{cache_argument(type(body)): cache})
     return out.last_hidden_state
@@ -202,14 +276,13 @@ def logits(
 @torch.no_grad()
 def check_head(self: Policy):
     "Refuse a model whose logits are not what `hidden` and `logits` compute."
-    training = self.model.training
-    self.model.eval()
     ids = torch.tensor([[self.eos_ids[0], 1, 2]], device=self.device)
     positions, mask = torch.arange(3, device=self.device)[None], torch.ones_like(ids)
-    with self.autocast():
-        theirs = self.model(input_ids=ids, attention_mask=mask, position_ids=positions).logits.float()
-    ours = self.logits(self.hidden(ids, mask, positions))
-    self.model.train(training)
+    try:
+        with evaluating(self.model):
+            with self.autocast(): theirs = self.model(input_ids=ids, attention_mask=mask, position_ids=positions).logits.float()
+            ours = self.logits(self.hidden(ids, mask, positions))
+    except FAULTS as e: raise InputError(f"{self.name}: {type(self.base).__name__} cannot be run as a causal language model ({fault(e)})") from e
     if not torch.allclose(ours, theirs, atol=1e-2, rtol=1e-2):
         kind = type(self.base).__name__
         raise InputError(f"{self.name}: {kind} changes its logits after the head in a way that extra_nb does not know")

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample', 'replay',
-           'score']
+__all__ = ['BLOCK', 'log', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample',
+           'replay', 'score', 'check_policy', 'attends_only']
 
 # %% ../nbs/03_sampler.ipynb #f020b167
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +21,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .attention import rows_attend
-from .decoder import PlainDecoder, decoder, left_pad, prefill, shared_head
+from .decoder import (
+    Passage, PlainDecoder, computing, decoded_numbers, decoder, mean_error, passage, prefill, rounding, shared_head, structure_error, twin_of)
 from .kernels import draw_rows
-from .policy import Policy
+from .policy import FAULTS, Policy, evaluating, fault
 from .types import InputError, Request, Rollout, generator
 
 # %% ../nbs/03_sampler.ipynb #bd645313
@@ -151,7 +154,8 @@ def _decode(
     ends, waiting, head, running, rows = torch.tensor(policy.eos_ids, device=policy.device), list(range(len(contexts))), shared_head(contexts), None, {}
 
     def next_ones(free: int) -> tuple[list[list[int]], Tensor, dict[str, Tensor]]:
-        chosen = [waiting.pop(0) for _ in range(min(free // G, len(waiting)))]
+        fit = [i for i in waiting if policy.pads or len(contexts[i]) == len(contexts[waiting[0]])][: free // G]
+        chosen = [waiting.pop(0) for _ in fit]  # the longest first, so contexts of one length stand together
         copies = torch.arange(len(chosen), device=policy.device).repeat_interleave(G)
         of = torch.tensor([i * G + j for i in chosen for j in range(G)], device=policy.device)
         return [contexts[i] for i in chosen], copies, _fresh(of, torch.cat([uniforms(i) for i in chosen]).to(policy.device))
@@ -245,23 +249,23 @@ def sample(
 ) -> list[tuple[Rollout, ...]]:  # For each request its G rollouts, on the CPU
     "Draw `group_size` responses to each request, with exact log-probabilities and entropies."
     how = Sampling(max_new_tokens, temperature, top_p)
+    check_policy(policy, decode=True)
     for request in requests: check_request(policy, request, group_size, max_new_tokens)
     # neighbours in length share a batch, and those that take a place later are shorter; the order of the results is that of the requests
     order = sorted(range(len(requests)), key=lambda i: -len(context_of(policy, requests[i])))
-    keys, made, training = [r.key for r in requests], [[None] * group_size for _ in requests], policy.model.training
+    keys, made = [r.key for r in requests], [[None] * group_size for _ in requests]
 
     def uniforms(n: int) -> Tensor: return _uniforms(requests[i := order[n]], group_size, max_new_tokens, seed_key, keys[:i].count(keys[i]))
 
-    policy.model.eval()
     contexts = [context_of(policy, requests[i]) for i in order]
-    for rows in _decode(policy, contexts, group_size, max(1, max_rows // group_size), uniforms, how):
-        rows = {name: x.cpu() for name, x in rows.items()}
-        for n in range(len(rows["of"])):
-            i, j = order[rows["of"][n] // group_size], int(rows["of"][n]) % group_size
-            numbers = (rows[name][n, : rows["length"][n]].clone() for name in ("tokens", "logprobs", "entropies"))
-            made[i][j] = _rollout(policy, requests[i], j, *numbers, bool(rows["stopped"][n]))
-        if progress: progress(sum(None not in group for group in made), len(made))
-    policy.model.train(training)
+    with evaluating(policy.model):
+        for rows in _decode(policy, contexts, group_size, max(1, max_rows // group_size), uniforms, how):
+            rows = {name: x.cpu() for name, x in rows.items()}
+            for n in range(len(rows["of"])):
+                i, j = order[rows["of"][n] // group_size], int(rows["of"][n]) % group_size
+                drawn = (rows[name][n, : rows["length"][n]].clone() for name in ("tokens", "logprobs", "entropies"))
+                made[i][j] = _rollout(policy, requests[i], j, *drawn, bool(rows["stopped"][n]))
+            if progress: progress(sum(None not in group for group in made), len(made))
     return [tuple(group) for group in made]
 
 # %% ../nbs/03_sampler.ipynb #69af4ad9
@@ -274,43 +278,45 @@ def replay(
     "Recompute the numbers of one rollout the plain way: a single sequence without padding or cache."
     context = context_of(policy, rollout.request)
     ids = torch.tensor([context + rollout.tokens.tolist()], device=policy.device)
-    hidden = policy.hidden(ids, torch.ones_like(ids), torch.arange(ids.shape[1], device=policy.device)[None])
+    with evaluating(policy.model): hidden = policy.hidden(ids, torch.ones_like(ids), torch.arange(ids.shape[1], device=policy.device)[None])
     logits = policy.logits(hidden[0, len(context) - 1 : -1])  # the logits before each response token
     logprobs, entropies = token_stats(logits, rollout.tokens.to(policy.device), temperature)
     return logprobs.cpu(), entropies.cpu()
 
 # %% ../nbs/03_sampler.ipynb #42d1ddd5
-def _response_hidden_shared(
+def _hidden_shared(
     policy: Policy,
-    rollouts: list[Rollout],
-) -> tuple[Tensor, Tensor]:  # (B, T, D) hidden state before each response token; (B,) lengths
+    contexts: list[list[int]],  # Of each row
+    responses: list[Tensor],  # Tokens of each row
+) -> Tensor:  # (B, T, D) hidden state before each response token
     "Hidden states of responses, each distinct context computed once."
-    contexts = [tuple(context_of(policy, r.request)) for r in rollouts]
-    distinct = {c: i for i, c in enumerate(dict.fromkeys(contexts))}
-    copies = torch.tensor([distinct[c] for c in contexts], device=policy.device)
+    distinct = {c: i for i, c in enumerate(dict.fromkeys(map(tuple, contexts)))}
+    copies = torch.tensor([distinct[tuple(c)] for c in contexts], device=policy.device)
     cache, mask, last, start = prefill(policy, [list(c) for c in distinct], copies)
-    lengths = torch.tensor([len(r.tokens) for r in rollouts], device=policy.device)
+    lengths = torch.tensor([len(r) for r in responses], device=policy.device)
     width = int(lengths.max()) - 1  # the last token is predicted, never read
-    if width == 0: return last[:, None], lengths
-    ids = torch.full((len(rollouts), width), policy.pad_id, device=policy.device)
-    for i, r in enumerate(rollouts): ids[i, : len(r.tokens) - 1] = r.tokens[:-1]
+    if width == 0: return last[:, None]
+    ids = torch.full((len(responses), width), policy.pad_id, device=policy.device)
+    for i, r in enumerate(responses): ids[i, : len(r) - 1] = r[:-1]
     steps = torch.arange(width, device=policy.device)[None]
     mask = torch.cat([mask, (steps < lengths[:, None] - 1).long()], 1)
-    return torch.cat([last[:, None], policy.hidden(ids, mask, start[:, None] + steps, cache)], 1), lengths
+    return torch.cat([last[:, None], policy.hidden(ids, mask, start[:, None] + steps, cache)], 1)
 
 
-def _response_hidden_plain(
+def _hidden_alone(
     policy: Policy,
-    rollouts: list[Rollout],
-) -> tuple[Tensor, Tensor]:  # As above
+    contexts: list[list[int]],
+    responses: list[Tensor],
+) -> Tensor:  # As above
     "Hidden states of responses, each row with its own context."
-    rows = [context_of(policy, r.request) + r.tokens[:-1].tolist() for r in rollouts]
-    ids, mask, positions = left_pad(rows, policy.pad_id, policy.device)
-    hidden = policy.hidden(ids, mask, positions)
-    lengths = torch.tensor([len(r.tokens) for r in rollouts], device=policy.device)
-    width = int(lengths.max())
-    at = ids.shape[1] - lengths[:, None] + torch.arange(width, device=policy.device)[None]
-    return hidden.gather(1, at.clamp(max=ids.shape[1] - 1)[..., None].expand(-1, -1, hidden.shape[-1])), lengths
+    rows = [[*c, *r.tolist()] for c, r in zip(contexts, responses)]
+    width = max(map(len, rows)) - 1
+    # padded on the right, where no token looks: this holds for layers of every kind, and whatever a model makes of positions
+    ids = torch.tensor([(row + [policy.pad_id] * width)[:width] for row in rows], device=policy.device)
+    hidden = policy.hidden(ids, torch.ones_like(ids), torch.arange(width, device=policy.device).expand_as(ids))
+    start = torch.tensor([len(c) - 1 for c in contexts], device=policy.device)
+    at = start[:, None] + torch.arange(max(map(len, responses)), device=policy.device)[None]
+    return hidden.gather(1, at.clamp(max=width - 1)[..., None].expand(-1, -1, hidden.shape[-1]))
 
 # %% ../nbs/03_sampler.ipynb #19a907ec
 class _HeadStats(torch.autograd.Function):
@@ -356,13 +362,28 @@ def score(
     policy: Policy,
     rollouts: list[Rollout],
     temperature: float = 1.0,  # The sampling temperature
-    share_contexts: bool = True,  # Compute each distinct context once
+    share_contexts: bool = True,  # Compute each distinct context once, where the model's layers allow it
     chunk: int = 1024,  # Tokens whose logits are held at a time
 ) -> tuple[Tensor, Tensor]:  # (n,) log-probabilities with gradient and (n,) entropies, in nats; all responses laid end to end
     "Log-probability and entropy of every response token under the present weights."
-    with rows_attend(policy): hidden, lengths = (_response_hidden_shared if share_contexts else _response_hidden_plain)(policy, rollouts)
+    check_policy(policy)
+    contexts, responses = [context_of(policy, r.request) for r in rollouts], [r.tokens for r in rollouts]
+    return _scored(policy, contexts, responses, temperature, share_contexts and policy.shares, chunk)
+
+
+def _scored(
+    policy: Policy,
+    contexts: list[list[int]],
+    responses: list[Tensor],
+    temperature: float = 1.0,
+    share_contexts: bool = True,
+    chunk: int = 1024,
+) -> tuple[Tensor, Tensor]:  # As from `score`
+    "Log-probability and entropy of every response token after its context."
+    with rows_attend(policy): hidden = (_hidden_shared if share_contexts else _hidden_alone)(policy, contexts, responses)
+    lengths = torch.tensor([len(r) for r in responses], device=hidden.device)
     hidden = hidden[torch.arange(hidden.shape[1], device=hidden.device)[None] < lengths[:, None]]  # (n, D): no padding from here on
-    tokens = torch.cat([r.tokens for r in rollouts]).to(hidden.device)
+    tokens = torch.cat(responses).to(hidden.device)
 
     head = policy.base.get_output_embeddings()
     if type(head) is nn.Linear and head.weight.is_floating_point() and not policy.adjusts:
@@ -374,3 +395,90 @@ def score(
     parts = [checkpoint(stats, h, t, use_reentrant=False) for h, t in zip(hidden.split(chunk), tokens.split(chunk))]
     logprobs, entropies = zip(*parts)
     return torch.cat(logprobs), torch.cat(entropies)
+
+# %% ../nbs/03_sampler.ipynb #net00003
+log = logging.getLogger("extra_nb.sampler")
+
+
+def check_policy(
+    policy: Policy,
+    decode: bool = False,  # Choose how to decode, too
+):
+    "Hold sampling and scoring against a plain forward pass of `transformers`; where they disagree, take a plainer way, or refuse."
+    if policy.checked: return
+    with evaluating(policy.model), torch.no_grad():
+        text = passage(policy)
+        try: exact, bound = rounding(policy, text)
+        except FAULTS as e: raise InputError(f"{policy.name}: a plain forward pass in {policy.compute_dtype} breaks ({fault(e)})") from e
+        if not exact.isfinite().all(): raise InputError(f"{policy.name}: its logits are not finite numbers on ordinary text")
+        with computing(policy, "fp32"):
+            def same(found: Tensor) -> bool: return structure_error(found, exact, policy) <= 1
+
+            lines = [*_check_decoding(policy, text, exact, same), *_check_scoring(policy, text, exact, same)]
+        if policy.compute_dtype != "fp32": lines += _check_rounding(policy, text, exact, bound)
+        if decode: twin_of(policy, known=(exact, bound))
+    for line in lines: log.warning("%s: %s", policy.name, line)
+    policy.checked = True
+
+
+def _first_right(
+    ways: dict[str, Callable[[], Tensor]],  # Ways of reading a passage, by name
+    exact: Tensor,  # (2, B, T)
+    right: Callable[[Tensor], bool],  # Are these the numbers?
+) -> tuple[str, str]:
+    "The first way whose numbers are right, \"\" if there is none; and what was wrong with those before it."
+    wrong = []
+    for name, way in ways.items():
+        try: found = way()
+        except FAULTS as e:
+            wrong.append(f"{name}: {fault(e)}")
+            continue
+        if right(found): return name, "; ".join(wrong)
+        wrong.append(f"{name}: up to {(found - exact).abs().max():.2g} nats off")
+    return "", "; ".join(wrong)
+
+
+def _check_decoding(policy: Policy, text: Passage, exact: Tensor, same: Callable[[Tensor], bool]) -> list[str]:  # What to say
+    def alone() -> Tensor: return torch.cat([decoded_numbers(policy, part, PlainDecoder) for part in text.by_context()], 1)
+
+    ways = {"padded": lambda: decoded_numbers(policy, text, PlainDecoder), "unpadded": alone}
+    way, wrong = _first_right(ways, exact, same)
+    if not way: raise InputError(f"{policy.name}: {type(policy.base).__name__} cannot be sampled from here with exact log-probabilities ({wrong})")
+    policy.pads = way == "padded"
+    return [] if policy.pads else [f"only contexts of one length are drawn together, since this model is wrong under left padding ({wrong})"]
+
+
+def _check_scoring(policy: Policy, text: Passage, exact: Tensor, same: Callable[[Tensor], bool]) -> list[str]:  # What to say
+    ways = {"shared": True, "alone": False} if attends_only(policy) else {"alone": False}
+    way, wrong = _first_right({name: partial(_read_by_score, policy, text, share) for name, share in ways.items()}, exact, same)
+    if not way: raise InputError(f"{policy.name}: {type(policy.base).__name__} cannot be trained here with exact log-probabilities ({wrong})")
+    policy.shares = way == "shared"
+    if policy.shares: return []
+    return ["each response is scored with a context of its own, which takes longer: " + (wrong or "some layers have a state instead of keys and values")]
+
+
+def _check_rounding(policy: Policy, text: Passage, exact: Tensor, bound: float) -> list[str]:  # What to say
+    "In fewer bits: is what is left of the numbers no worse than in a plain forward pass?"
+    def with_rows(attend: bool) -> Tensor:
+        policy.rows_attend = attend
+        return _read_by_score(policy, text, policy.shares)
+
+    def near(found: Tensor) -> bool: return mean_error(found, exact) <= bound
+
+    way, wrong = _first_right({"attention for short rows": partial(with_rows, True), "usual attention": partial(with_rows, False)}, exact, near)
+    if not way: raise InputError(f"{policy.name}: {policy.compute_dtype} is too coarse for exact log-probabilities ({wrong}; up to {bound:.2g} is rounding): use compute='fp32'")
+    return [f"usual attention is used in updates ({wrong}; up to {bound:.2g} is rounding)"] if wrong else []
+
+
+def _read_by_score(policy: Policy, text: Passage, share: bool) -> Tensor:  # (2, B, T)
+    contexts = [text.contexts[i] for i in text.copies]
+    return torch.stack([x.view_as(text.tokens) for x in _scored(policy, contexts, list(text.tokens), share_contexts=share)])
+
+
+def attends_only(
+    policy: Policy,
+) -> bool:
+    "Do all layers keep keys and values, and none a state that is overwritten?"
+    from transformers import DynamicCache
+
+    return not any(hasattr(layer, "conv_states") or hasattr(layer, "recurrent_states") for layer in DynamicCache(config=policy.base.config).layers)

@@ -110,8 +110,8 @@ def test_a_model_that_disagrees_is_decoded_the_plain_way(monkeypatch):
     assert type(decoder(policy, [[5, 6]], torch.tensor([0]))) is PlainDecoder
 
 
-@pytest.mark.parametrize("compute, breaks, decoding, said", [("fp32", "Twin", "plain", "fast decoding failed (AttributeError: moved)"),
-                                                               ("bf16", "_fuse", "fast", "compiled decoding failed (AttributeError: moved)")])
+@pytest.mark.parametrize("compute, breaks, decoding, said", [("fp32", "Twin", "plain", "fast: not made for its layers (AttributeError: moved)"),
+                                                               ("bf16", "_fuse", "fast", "drawn the fast way (fused: not made for its layers (AttributeError: moved))")])
 def test_a_way_that_breaks_is_said(compute, breaks, decoding, said, monkeypatch, caplog):
     "As when a release of transformers changes what it hands to a layer."
     import extra_nb.decoder as module
@@ -150,7 +150,7 @@ def test_what_may_differ_is_measured_by_rounding(weights, decoding, monkeypatch)
 
     right = module._one_query
     monkeypatch.setattr(module, "can_fuse", lambda: False)  # or it would not be used
-    monkeypatch.setattr(module, "_one_query", lambda *args: right(*args) * 1.3)
+    monkeypatch.setattr(module, "_one_query", lambda *args: right(*args) * 1.2)
     policy = tiny_policy(layers=24, compute_dtype="bf16")
     with torch.no_grad():
         for p in policy.model.parameters():
