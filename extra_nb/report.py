@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['CHARTS', 'read_json', 'differences', 'summarise', 'alarms', 'sample_responses', 'Chart', 'write_report', 'unlike',
-           'compare_runs', 'markdown_table']
+__all__ = ['CHARTS', 'read_json', 'differences', 'drawn_how', 'summarise', 'alarms', 'sample_responses', 'Chart', 'write_report',
+           'unlike', 'compare_runs', 'markdown_table']
 
 # %% ../nbs/10_report.ipynb #f020b167
 import base64
@@ -128,6 +128,16 @@ def _mechanism_sentences(metrics) -> list[str]:
     return said
 
 # %% ../nbs/10_report.ipynb #9493c742
+def drawn_how(
+    config: dict,  # What stands in config.json
+) -> list[str]:  # One sentence; none for a run that did not write it down
+    "How responses were drawn, and what stood in the way of something faster."
+    way, why = config.get("decoding"), config.get("decoding_why")
+    if not way: return []
+    way = f"the {way} way" if way in ("fused", "fast", "plain") else f"by {way}"
+    return [f"Responses were drawn {way}" + (f", as {why}." if why else ".")]
+
+
 def summarise(
     metrics: pandas.DataFrame,  # From `read_metrics`
     evals: dict[str, dict],  # phase -> scores; may be empty
@@ -336,7 +346,7 @@ def write_report(
         caption = "Problems solved by at least one of k samples, on problems that were not trained on, with 95% intervals."
         pictures.insert(0, _picture(plot_pass_at_k(evals), figures / "pass_at_k.png", "Before and after", caption))
     note = f'<p class="sub">Not drawn, as this run did not log it: {_text(", ".join(absent))}.</p>' if absent else ""
-    body = [f'<div class="words">{_list(summarise(metrics, evals, gains))}</div>']
+    body = [f'<div class="words">{_list([*summarise(metrics, evals, gains), *drawn_how(config)])}</div>']
     if said := alarms(metrics): body.append(f'<h2>Alarms</h2><div class="alarms">{_list(said)}</div>')
     parts = {"Figures": f'<div class="figures">{"".join(pictures)}</div>{note}', "Scores": _score_table(evals),
              "Responses": _response_parts(sample_responses(run)), "Settings": _settings_part(config)}

@@ -202,6 +202,7 @@ def our_sampler(
         groups = _drawn(policy, work.requests, work.group_size, limit or work.max_new_tokens)
         return now(policy.device) - start, row_lengths(groups)
 
+    run.policy = policy  # which says how it decodes
     return run
 
 # %% ../nbs/10b_speed.ipynb #625d251d
@@ -287,9 +288,9 @@ def alternate(
     repeats: int,  # Rounds
     device: torch.device,
     say=print,
-) -> dict:  # rounds: seconds of each candidate; left_out: why a peer is missing; peak_bytes: on a GPU
+) -> dict:  # rounds: seconds of each candidate; left_out: why a peer is missing; peak_bytes: on a GPU; decoding: how ours draw
     "Run the candidates in turns, after a warm-up."
-    running, left_out, peaks = dict(candidates), {}, {}
+    running, left_out, peaks, decoding = dict(candidates), {}, {}, {}
     for name, run in candidates.items():
         try: run(None if device.type == "cuda" else 4)
         except Exception as e:  # whatever a peer may raise
@@ -297,6 +298,9 @@ def alternate(
             left_out[name] = f"{type(e).__name__}: {str(e).strip().splitlines()[0] if str(e).strip() else 'no message'}"
             say(f"  {name} cannot run here and is left out ({left_out[name]:.120})")
             del running[name]
+        if ours := getattr(run, "policy", None):
+            decoding[name] = ours.decoding + (f" ({ours.why})" if ours.why else "")
+            say(f"  {name} draws the {ours.decoding} way" + (f": {ours.why}" if ours.why else ""))
     rounds = []
     for i in range(repeats):
         rounds.append({})
@@ -307,7 +311,7 @@ def alternate(
             if device.type == "cuda": peaks[name] = max(peaks.get(name, 0), torch.cuda.max_memory_allocated(device))
         say(f"  round {i + 1}/{repeats}: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in rounds[-1].items()))
         running = {name: run for name, run in running.items() if not _hopeless(name, rounds[0])}
-    return {"rounds": rounds, "left_out": left_out, "peak_bytes": peaks or None}
+    return {"rounds": rounds, "left_out": left_out, "peak_bytes": peaks or None, "decoding": decoding}
 
 # %% ../nbs/10b_speed.ipynb #d8999404
 def decode_bytes(

@@ -40,7 +40,7 @@ from .decoder import twin_of
 from .grpo import Mechanism, group_advantage, group_shares, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 from .policy import Policy, recompute_activations
 from .ranks import Ranks, shares
-from .sampler import check_fits, context_of, score
+from .sampler import check_fits, check_policy, context_of, score
 from .tasks import ProblemStream
 from .trackers import Telling
 from .types import REASONS, Group, InputError, Problem, Request, Rollout, generator, one_line, stable_hash, unknown_name
@@ -245,6 +245,11 @@ class Trainer:
         for m in self.mechanisms: m.setup(policy, self.config)
 
     @property
+    def _decoding(self) -> str:
+        "How responses are drawn: the decoder's way, or the name of another sampler."
+        return self.policy.decoding if self.config.sampler == "native" else self.config.sampler
+
+    @property
     def verifier(self):
         if self._verifier is None: self._verifier = Verifier()
         return self._verifier
@@ -269,7 +274,8 @@ def _usable(
 
 @patch
 def _prepare_model(self: Trainer):
-    "Optimiser over what is trainable, in fp32; the reference if a KL needs it; checkpointing of activations if asked."
+    "The check of the model; optimiser over what is trainable, in fp32; the reference if a KL needs it; checkpointing of activations if asked."
+    check_policy(self.policy, decode=self.config.sampler == "native")
     self.parameters = [p for p in self.policy.model.parameters() if p.requires_grad]
     self.ranks.spread(p.data for p in self.parameters)
     if self.config.kl_coef: self.policy.keep_reference()
@@ -291,7 +297,7 @@ def step(
         metrics |= {"groups/dropped": len(judged) - len(kept), "tokens/generated": sum(len(r.tokens) for g in judged for r in g.rollouts)}
         with clock("mechanisms"): metrics |= self.ranks.lead(lambda: self._learn(now, judged))
         self.step_count, self.tokens_generated = now, self.tokens_generated + metrics["tokens/generated"]
-    metrics |= {"tokens/total": self.tokens_generated, "sample/rows": self.rows, "optim/lr": learning_rate(self.config, now), **clock.read()}
+    metrics |= {"tokens/total": self.tokens_generated, "sample/rows": self.rows, "sample/decoding": self._decoding, "optim/lr": learning_rate(self.config, now), **clock.read()}
     self._report(metrics)
     if self.out: self._write_step(metrics, judged, kept, advantages)
     return metrics
@@ -776,7 +782,8 @@ def step_line(
             f"{m['groups/mixed']:.2f}/{m['groups/all_wrong']:.2f}  entropy {m['policy/entropy']:.3f}")
     if "novelty/paid" in m: line += f"  novelty {m['novelty/mean']:.3f}"
     if "regen/rescued" in m: line += f"  regenerated {m['regen/groups']:.0f} rescued {m['regen/rescued']:.0f}"
-    return line + f"  {m['tokens/generated']} tokens  {m['time/step']:.1f} s"
+    drawn = f" ({m['sample/decoding']})" if "sample/decoding" in m else ""
+    return line + f"  {m['tokens/generated']} tokens{drawn}  {m['time/step']:.1f} s"
 
 # %% ../nbs/08_train.ipynb #203d8d99
 @patch
@@ -807,7 +814,7 @@ def _open_run(self: Trainer):
         raise InputError(f"{str(self.out)!r} holds a run already: resume it, or take another directory")
     mechanisms = {m.name: type(m).__name__ for m in self.mechanisms}
     config = {**asdict(self.config), "mechanisms": ",".join(mechanisms) or "none", "model": self.policy.name, "problems": len(self.problems),
-              **self.record, "compute": self.policy.compute_dtype, **environment()}
+              **self.record, "compute": self.policy.compute_dtype, "decoding": self._decoding, "decoding_why": self.policy.why, **environment()}
     try:
         self.out.mkdir(parents=True, exist_ok=True)
         for folder in (self.out, self.out / "checkpoints", self.out / "rollouts"): tidy(folder)

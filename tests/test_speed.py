@@ -129,7 +129,7 @@ def test_candidates_take_turns_after_a_warm_up():
     log, work, cpu = [], Workload((), 1, 3, (3, 2)), torch.device("cpu")
     some = {n: counted(n, log, (3, 2), s) for n, s in (("ours", 1.0), ("theirs", 2.0))} | {"bad": counted("bad", log, (), error=OSError("no\nlong"))}
     found = alternate(some, work, 2, cpu, quiet)
-    assert found == {"rounds": [{"ours": 1.0, "theirs": 2.0}] * 2, "left_out": {"bad": "OSError: no"}, "peak_bytes": None}
+    assert found == {"rounds": [{"ours": 1.0, "theirs": 2.0}] * 2, "left_out": {"bad": "OSError: no"}, "peak_bytes": None, "decoding": {}}
     assert [n for n, _ in log] == ["ours", "theirs", "bad", "ours", "theirs", "ours", "theirs"] and [limit for _, limit in log[3:]] == [None] * 4
 
 
