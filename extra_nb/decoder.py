@@ -8,12 +8,13 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'TEXT', 'FINE', 'COARSE', 'log', 'left_pad', 'prefill', 'PlainDecoder', 'Grid',
            'stacked', 'Slots', 'Twin', 'shared_head', 'FastDecoder', 'Passage', 'passage', 'numbers', 'plain_numbers',
-           'decoded_numbers', 'mean_error', 'computing', 'rounding', 'structure_error', 'unlike_the_fast_way',
-           'twin_of', 'decoder']
+           'decoded_numbers', 'mean_error', 'computing', 'Truth', 'truth_of', 'first_right', 'unlike_the_fast_way',
+           'twin_of', 'check_decoding', 'decoder']
 
 # %% ../nbs/02c_decoder.ipynb #1ada5b31
 import logging
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from copy import deepcopy
@@ -26,7 +27,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .kernels import attend_one, can_attend, can_fuse, columns_inside, gated, rms_norm
-from .policy import FAULTS, Policy, body_of, cache_argument, fault, text_config
+from .policy import FAULTS, Policy, body_of, cache_argument, evaluating, fault, text_config
+from .types import InputError
 
 # %% ../nbs/02c_decoder.ipynb #d5e5ce6f
 def left_pad(
@@ -619,6 +621,7 @@ def plain_numbers(
     return torch.stack(found, 1)
 
 
+@torch.inference_mode()
 def decoded_numbers(
     policy: Policy,
     text: Passage,
@@ -650,28 +653,57 @@ def computing(policy: Policy, dtype: str):  # "fp32" or "bf16"
     finally: policy.compute_dtype = before
 
 
-def rounding(
-    policy: Policy,
-    text: Passage,
-) -> tuple[Tensor, float]:  # (2, B, T) exact numbers, and how far from them any way of computing may be, on average, in nats
-    "Exact numbers, and a bound for the rounding of the policy's precision: twice what a plain forward pass is off by."
-    with computing(policy, "fp32"): exact = plain_numbers(policy, text)
-    if policy.base.dtype != torch.float32: return exact, COARSE  # nothing finer is at hand to compare with
-    usual = mean_error(plain_numbers(policy, text), exact) if policy.compute_dtype != "fp32" else 0.0
-    return exact, 2 * usual + FINE
+@dataclass(frozen=True)
+class Truth:
+    "What a policy says about a passage in exact arithmetic."
+    text: Passage
+    exact: Tensor  # (2, B, T)
+    bound: float  # How far from it any way of computing may be, on average, in nats: more is not rounding
+
+    def is_met(
+        self,
+        policy: Policy,
+        found: Tensor,  # (2, B, T), computed in 32 bits
+    ) -> bool:
+        "Was the same function computed? Where weights have few bits, rounding alone can be large, and the mean has to do."
+        off = (found - self.exact).abs()
+        return bool(off.max() <= FINE if policy.base.dtype == torch.float32 else off.mean() <= COARSE)
 
 
-def structure_error(
-    found: Tensor,  # (2, B, T)
-    exact: Tensor,  # (2, B, T)
+@torch.no_grad()
+def truth_of(
     policy: Policy,
-) -> float:  # In units of what may be: above 1, something else was computed
-    "The largest distance in 32 bits, or the mean one where weights have fewer, and rounding alone can be large."
-    off = (found - exact).abs()
-    return (off.max() / FINE if policy.base.dtype == torch.float32 else off.mean() / COARSE).item()
+) -> Truth:
+    "Exact numbers, and the rounding of the policy's precision: twice what a plain forward pass is off by."
+    text = passage(policy)
+    with evaluating(policy.model):
+        try:
+            with computing(policy, "fp32"): exact = plain_numbers(policy, text)
+            fine = policy.base.dtype == torch.float32  # or nothing finer is at hand to compare with
+            usual = mean_error(plain_numbers(policy, text), exact) if fine and policy.compute_dtype != "fp32" else 0.0
+        except FAULTS as e: raise InputError(f"{policy.name}: a plain forward pass in {policy.compute_dtype} breaks ({fault(e)})") from e
+    if not exact.isfinite().all(): raise InputError(f"{policy.name}: its logits are not finite numbers on ordinary text")
+    return Truth(text, exact, 2 * usual + FINE if fine else COARSE)
 
 
 FINE, COARSE = 1e-3, 0.05  # nats; what is off by less is nobody's fault, for weights in 32 bits and in fewer
+
+
+def first_right(
+    ways: dict[str, Callable[[], Tensor]],  # Ways of reading the passage, by name
+    truth: Truth,
+    right: Callable[[Tensor], bool],  # Are these the numbers?
+) -> tuple[str, str]:
+    "The first way whose numbers are right, \"\" if there is none; and what was wrong with those before it."
+    wrong = []
+    for name, way in ways.items():
+        try: found = way()
+        except FAULTS as e:
+            wrong.append(f"{name}: {fault(e)}")
+            continue
+        if right(found): return name, "; ".join(wrong)
+        wrong.append(f"{name}: up to {(found - truth.exact).abs().max():.2g} nats off")
+    return "", "; ".join(wrong)
 
 # %% ../nbs/02c_decoder.ipynb #2ae94b62
 log = logging.getLogger("extra_nb.decoder")
@@ -688,20 +720,20 @@ def unlike_the_fast_way(
     return "its attention caps its scores" if getattr(config, "attn_logit_softcapping", None) else ""
 
 
-@torch.inference_mode()
 def twin_of(
     policy: Policy,
     fuse: bool = True,  # May it use compiled operations, when it is made?
-    known: tuple[Tensor, float] | None = None,  # From `rounding` with `passage`; None: they are computed
+    truth: Truth | None = None,  # None: it is found out
 ) -> Twin | None:  # None: decode the plain way
     "The policy's twin, made when it is first asked for, with the present weights."
     if policy.decoding is None or policy.twin and policy.twin.source is not policy.base:
-        _choose(policy, fuse and policy.decoding != "fast", known)
+        _choose(policy, fuse and policy.decoding != "fast", truth)
     if policy.twin: policy.twin.renew()
     return policy.twin
 
 
-def _choose(policy: Policy, fuse: bool, known: tuple[Tensor, float] | None):
+@torch.inference_mode()
+def _choose(policy: Policy, fuse: bool, truth: Truth | None):
     "Take the fastest way whose numbers are right, and say why where it is not the fastest of all."
     from transformers import AttentionInterface
 
@@ -709,27 +741,47 @@ def _choose(policy: Policy, fuse: bool, known: tuple[Tensor, float] | None):
     policy.twin, policy.decoding, reasons = None, "plain", []
     if unlike := unlike_the_fast_way(text_config(policy.base)): reasons.append(unlike)
     else:
-        text = passage(policy)
-        exact, bound = known or rounding(policy, text)
+        truth = truth or truth_of(policy)
         for way in ["fused", "fast"] if fuse and _may_fuse(policy) else ["fast"]:
-            reason = _tried(policy, way == "fused", text, exact, bound)
+            reason = _tried(policy, way == "fused", truth)
             if not reason: break
             reasons.append(f"{way}: {reason}")
     policy.why = "; ".join(reasons)
     if reasons: log.warning("%s: responses are drawn the %s way (%s)", policy.name, policy.decoding, policy.why)
 
 
-def _tried(policy: Policy, fuse: bool, text: Passage, exact: Tensor, bound: float) -> str:  # Why not; "" if the policy has a twin now
+def _tried(policy: Policy, fuse: bool, truth: Truth) -> str:  # Why not; "" if the policy has a twin now
     try:
         twin = Twin(policy, fuse)
         if fuse and not twin.fused: return "none of its layers is of the kind that is compiled"
         twin.renew()
-        error = mean_error(decoded_numbers(policy, text, FastDecoder, twin), exact)
+        error = mean_error(decoded_numbers(policy, truth.text, FastDecoder, twin), truth.exact)
     except FAULTS as e:  # an architecture of another make, or another transformers
         return f"not made for its layers ({fault(e)})"
-    if not error <= bound: return f"its log-probabilities are {error:.2g} nats off, where {bound:.2g} is rounding"
+    if not error <= truth.bound: return f"its log-probabilities are {error:.2g} nats off, where {truth.bound:.2g} is rounding"
     policy.twin, policy.decoding = twin, "fused" if twin.fused else "fast"
     return ""
+
+
+def check_decoding(
+    policy: Policy,
+    truth: Truth | None = None,  # None: it is found out
+):
+    "Choose how to decode. A model that is wrong under left padding is never padded; one that is wrong without it is refused."
+    if "decoding" in policy.checked: return
+    truth = truth or truth_of(policy)
+
+    def together() -> Tensor: return decoded_numbers(policy, truth.text, PlainDecoder)
+
+    def alone() -> Tensor: return torch.cat([decoded_numbers(policy, part, PlainDecoder) for part in truth.text.by_context()], 1)
+
+    with evaluating(policy.model), computing(policy, "fp32"):
+        way, wrong = first_right({"padded": together, "unpadded": alone}, truth, partial(truth.is_met, policy))
+    if not way: raise InputError(f"{policy.name}: {type(policy.base).__name__} cannot be sampled from here with exact log-probabilities ({wrong})")
+    policy.pads = way == "padded"
+    if wrong: log.warning("%s: only contexts of one length are drawn together, since this model is wrong under left padding (%s)", policy.name, wrong)
+    twin_of(policy, truth=truth)
+    policy.checked.add("decoding")
 
 
 def decoder(

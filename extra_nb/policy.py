@@ -79,7 +79,8 @@ class Policy:
         self.eos_ids, self.context_length = end_tokens(model, tokenizer), context_length(model)
         self._reference_model, self._reference_adapter, self._exchange, self._prompts = None, None, False, {}
         self.twin, self.decoding, self.why = None, None, ""  # how tokens are decoded, and why not faster: see the notebook on the decoder
-        self.checked, self.pads, self.shares, self.rows_attend = False, True, True, True  # what `check_policy` found: see the notebook on the sampler
+        # what is known to be right, and by which ways: see "Which one?" in the notebook on the decoder, and the one on the sampler
+        self.checked, self.pads, self.shares, self.rows_attend = set(), True, True, True
         self.check_head()
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['BLOCK', 'log', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample',
-           'replay', 'score', 'check_policy', 'attends_only']
+           'replay', 'score', 'check_scoring', 'attends_only', 'check_policy']
 
 # %% ../nbs/03_sampler.ipynb #f020b167
 import logging
@@ -22,9 +22,9 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import rows_attend
 from .decoder import (
-    Passage, PlainDecoder, computing, decoded_numbers, decoder, mean_error, passage, prefill, rounding, shared_head, structure_error, twin_of)
+    Passage, PlainDecoder, Truth, check_decoding, computing, decoder, first_right, mean_error, prefill, shared_head, truth_of)
 from .kernels import draw_rows
-from .policy import FAULTS, Policy, evaluating, fault
+from .policy import Policy, evaluating
 from .types import InputError, Request, Rollout, generator
 
 # %% ../nbs/03_sampler.ipynb #bd645313
@@ -249,7 +249,7 @@ def sample(
 ) -> list[tuple[Rollout, ...]]:  # For each request its G rollouts, on the CPU
     "Draw `group_size` responses to each request, with exact log-probabilities and entropies."
     how = Sampling(max_new_tokens, temperature, top_p)
-    check_policy(policy, decode=True)
+    check_decoding(policy)
     for request in requests: check_request(policy, request, group_size, max_new_tokens)
     # neighbours in length share a batch, and those that take a place later are shorter; the order of the results is that of the requests
     order = sorted(range(len(requests)), key=lambda i: -len(context_of(policy, requests[i])))
@@ -366,7 +366,7 @@ def score(
     chunk: int = 1024,  # Tokens whose logits are held at a time
 ) -> tuple[Tensor, Tensor]:  # (n,) log-probabilities with gradient and (n,) entropies, in nats; all responses laid end to end
     "Log-probability and entropy of every response token under the present weights."
-    check_policy(policy)
+    check_scoring(policy)
     contexts, responses = [context_of(policy, r.request) for r in rollouts], [r.tokens for r in rollouts]
     return _scored(policy, contexts, responses, temperature, share_contexts and policy.shares, chunk)
 
@@ -400,74 +400,43 @@ def _scored(
 log = logging.getLogger("extra_nb.sampler")
 
 
-def check_policy(
+@torch.no_grad()
+def check_scoring(
     policy: Policy,
-    decode: bool = False,  # Choose how to decode, too
+    truth: Truth | None = None,  # None: it is found out
 ):
-    "Hold sampling and scoring against a plain forward pass of `transformers`; where they disagree, take a plainer way, or refuse."
-    if policy.checked: return
-    with evaluating(policy.model), torch.no_grad():
-        text = passage(policy)
-        try: exact, bound = rounding(policy, text)
-        except FAULTS as e: raise InputError(f"{policy.name}: a plain forward pass in {policy.compute_dtype} breaks ({fault(e)})") from e
-        if not exact.isfinite().all(): raise InputError(f"{policy.name}: its logits are not finite numbers on ordinary text")
-        with computing(policy, "fp32"):
-            def same(found: Tensor) -> bool: return structure_error(found, exact, policy) <= 1
-
-            lines = [*_check_decoding(policy, text, exact, same), *_check_scoring(policy, text, exact, same)]
-        if policy.compute_dtype != "fp32": lines += _check_rounding(policy, text, exact, bound)
-        if decode: twin_of(policy, known=(exact, bound))
+    "Find the ways of `score` that give the numbers of a plain forward pass; refuse a model for which none does."
+    if "scoring" in policy.checked: return
+    truth = truth or truth_of(policy)
+    with evaluating(policy.model):
+        with computing(policy, "fp32"): lines = _ways_to_share(policy, truth)
+        if policy.compute_dtype != "fp32": lines += _ways_to_attend(policy, truth)
     for line in lines: log.warning("%s: %s", policy.name, line)
-    policy.checked = True
+    policy.checked.add("scoring")
 
 
-def _first_right(
-    ways: dict[str, Callable[[], Tensor]],  # Ways of reading a passage, by name
-    exact: Tensor,  # (2, B, T)
-    right: Callable[[Tensor], bool],  # Are these the numbers?
-) -> tuple[str, str]:
-    "The first way whose numbers are right, \"\" if there is none; and what was wrong with those before it."
-    wrong = []
-    for name, way in ways.items():
-        try: found = way()
-        except FAULTS as e:
-            wrong.append(f"{name}: {fault(e)}")
-            continue
-        if right(found): return name, "; ".join(wrong)
-        wrong.append(f"{name}: up to {(found - exact).abs().max():.2g} nats off")
-    return "", "; ".join(wrong)
-
-
-def _check_decoding(policy: Policy, text: Passage, exact: Tensor, same: Callable[[Tensor], bool]) -> list[str]:  # What to say
-    def alone() -> Tensor: return torch.cat([decoded_numbers(policy, part, PlainDecoder) for part in text.by_context()], 1)
-
-    ways = {"padded": lambda: decoded_numbers(policy, text, PlainDecoder), "unpadded": alone}
-    way, wrong = _first_right(ways, exact, same)
-    if not way: raise InputError(f"{policy.name}: {type(policy.base).__name__} cannot be sampled from here with exact log-probabilities ({wrong})")
-    policy.pads = way == "padded"
-    return [] if policy.pads else [f"only contexts of one length are drawn together, since this model is wrong under left padding ({wrong})"]
-
-
-def _check_scoring(policy: Policy, text: Passage, exact: Tensor, same: Callable[[Tensor], bool]) -> list[str]:  # What to say
-    ways = {"shared": True, "alone": False} if attends_only(policy) else {"alone": False}
-    way, wrong = _first_right({name: partial(_read_by_score, policy, text, share) for name, share in ways.items()}, exact, same)
+def _ways_to_share(policy: Policy, truth: Truth) -> list[str]:  # What to say
+    ways = {"shared": partial(_read_by_score, policy, truth.text, True), "alone": partial(_read_by_score, policy, truth.text, False)}
+    if not attends_only(policy): del ways["shared"]
+    way, wrong = first_right(ways, truth, partial(truth.is_met, policy))
     if not way: raise InputError(f"{policy.name}: {type(policy.base).__name__} cannot be trained here with exact log-probabilities ({wrong})")
     policy.shares = way == "shared"
     if policy.shares: return []
     return ["each response is scored with a context of its own, which takes longer: " + (wrong or "some layers have a state instead of keys and values")]
 
 
-def _check_rounding(policy: Policy, text: Passage, exact: Tensor, bound: float) -> list[str]:  # What to say
-    "In fewer bits: is what is left of the numbers no worse than in a plain forward pass?"
-    def with_rows(attend: bool) -> Tensor:
-        policy.rows_attend = attend
-        return _read_by_score(policy, text, policy.shares)
+def _ways_to_attend(policy: Policy, truth: Truth) -> list[str]:  # What to say
+    def attending(rows: bool) -> Tensor:
+        policy.rows_attend = rows
+        return _read_by_score(policy, truth.text, policy.shares)
 
-    def near(found: Tensor) -> bool: return mean_error(found, exact) <= bound
+    def near(found: Tensor) -> bool: return mean_error(found, truth.exact) <= truth.bound
 
-    way, wrong = _first_right({"attention for short rows": partial(with_rows, True), "usual attention": partial(with_rows, False)}, exact, near)
-    if not way: raise InputError(f"{policy.name}: {policy.compute_dtype} is too coarse for exact log-probabilities ({wrong}; up to {bound:.2g} is rounding): use compute='fp32'")
-    return [f"usual attention is used in updates ({wrong}; up to {bound:.2g} is rounding)"] if wrong else []
+    way, wrong = first_right({"attention for short rows": partial(attending, True), "usual attention": partial(attending, False)}, truth, near)
+    if not way:
+        raise InputError(f"{policy.name}: {policy.compute_dtype} is too coarse for exact log-probabilities ({wrong}; "
+                         f"{truth.bound:.2g} on average is rounding): use compute='fp32'")
+    return [f"usual attention is used in updates ({wrong}; {truth.bound:.2g} on average is rounding)"] if wrong else []
 
 
 def _read_by_score(policy: Policy, text: Passage, share: bool) -> Tensor:  # (2, B, T)
@@ -482,3 +451,15 @@ def attends_only(
     from transformers import DynamicCache
 
     return not any(hasattr(layer, "conv_states") or hasattr(layer, "recurrent_states") for layer in DynamicCache(config=policy.base.config).layers)
+
+
+def check_policy(
+    policy: Policy,
+    decode: bool = True,  # False: another sampler draws the responses
+):
+    "Hold all that is done with a policy against a plain forward pass of `transformers`; where they disagree, take a plainer way, or refuse."
+    due = {"scoring", "decoding"} - policy.checked - (set() if decode else {"decoding"})
+    if not due: return
+    truth = truth_of(policy)
+    if decode: check_decoding(policy, truth)
+    check_scoring(policy, truth)

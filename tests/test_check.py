@@ -69,11 +69,11 @@ def test_layers_with_a_state(name):
     "Rows that share a prompt, that leave, that go on from prefixes; then the gradient."
     policy = policies.family(name, **STATES[name])
     rollouts = drawn(policy)
-    assert not attends_only(policy) and not policy.shares and policy.decoding == "plain"
+    assert not attends_only(policy) and policy.decoding == "plain"
     for r in rollouts: assert_close(r.logprobs, plain(policy, r), atol=1e-3, rtol=0)
     some = [*rollouts[:4], *rollouts[-3:]]
     theirs = plain_gradients(policy, some)
-    assert (gradients(policy, score(policy, some)[0]) - theirs).norm() < 1e-3 * theirs.norm()
+    assert (gradients(policy, score(policy, some)[0]) - theirs).norm() < 1e-3 * theirs.norm() and not policy.shares
 
 
 @pytest.mark.parametrize("name, settings", [
@@ -120,7 +120,7 @@ def test_models_that_count_positions_themselves_are_never_padded(name, settings,
     ("XLNet", dict(usual=False, d_model=32, n_layer=2, n_head=4, d_inner=48, eos_token_id=0, pad_token_id=1))])
 def test_what_cannot_be_exact_is_refused_in_one_line(name, settings):
     policy = policies.family(name, **settings)
-    for use in (lambda: drawn(policy), lambda: score(policy, [])):
+    for use in (lambda: drawn(policy), lambda: check_policy(policy)):
         with pytest.raises(InputError, match="exact log-probabilities") as e: use()
         assert name.lower() in str(e.value).lower() and "\n" not in str(e.value)
 
@@ -166,13 +166,14 @@ def test_where_rotations_switch(config, switch):
 
 
 def test_the_check_is_made_once_and_can_be_skipped(monkeypatch):
-    asked = []
-    monkeypatch.setattr(sampler, "rounding", lambda *args: asked.append(0) or decoder.rounding(*args))
+    asked, right = [], decoder.truth_of
+    for module in (decoder, sampler): monkeypatch.setattr(module, "truth_of", lambda *args: asked.append(0) or right(*args))
     policy, other = tiny_policy(), tiny_policy()
-    for _ in range(2): drawn(policy)
-    assert policy.checked and len(asked) == 1
-    other.checked = True
-    drawn(other)
+    for _ in range(2): check_policy(policy), score(policy, drawn(policy))
+    assert policy.checked == {"decoding", "scoring"} and len(asked) == 1
+    other.checked |= {"decoding", "scoring"}
+    other.decoding = "plain"
+    score(other, drawn(other))
     assert len(asked) == 1
 
 
@@ -220,7 +221,7 @@ def test_what_the_head_does_not_read_decides_nothing(compute, monkeypatch):
     monkeypatch.setattr(decoder.FastDecoder, "_forward", noisy)
     policy = tiny_policy(compute_dtype=compute)
     with torch.no_grad(): policy.base.get_output_embeddings().weight[:, 0] = 0
-    check_policy(policy, decode=True)
+    check_policy(policy)
     assert policy.decoding == ("fused" if compute == "bf16" and decoder.can_fuse() else "fast") and policy.why == ""
 
 
@@ -252,6 +253,6 @@ def test_modes_come_back_module_by_module():
 def test_a_short_context_is_enough():
     for context in (5, 8, 24):
         policy = tiny_policy(context=context)
-        check_policy(policy, decode=True)
+        check_policy(policy)
         assert policy.decoding == "fast"
     assert load_policy("tiny").context_length == 256
