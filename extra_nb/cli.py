@@ -82,13 +82,13 @@ class RunConfig(TrainConfig):
     placebo: bool = False  # Novelty: shuffle the bonus among the correct responses of each group (a control)
     embedder: str = "minilm"  # Embeddings of responses and prefixes: "minilm", "ngram", "lines", a hub name or a folder
     tau: float = 0.1  # Regeneration: temperature of the entropy smoothing (release: 0.1)
-    regen_per_step: int = 16  # Regeneration: groups per step that continue a prefix, at most (release: 16 of 512)
+    regen_per_step: int | None = None  # Regeneration: groups per step that continue a prefix, at most; None: a thirty-second of them, at least 1, at most a quarter (release: 16 of 512)
     regen_start: int = 30  # Regeneration: first step after which prefixes are used (release: 30)
     regen_queue: int = 512  # Regeneration: longest queue; the oldest entry is dropped (release: 512)
     regen_archive: int = 128  # Regeneration: prefixes kept per problem (release: 128)
     regen_hard: str = "le_1"  # Regeneration: a group is hard if at most one response is right ("le_1", release) or none ("zero")
     regen_select: str = "entropy"  # Regeneration: prefix with the lowest smoothed "entropy", or a "random" one (a control)
-    prefix_min_tokens: int = 32  # Regeneration: cuts closer than this to the last one are merged into it (release: 32)
+    prefix_min_tokens: int | None = None  # Regeneration: cuts closer than this to the last one are merged into it; None: a sixteenth of max_new_tokens, from 4 to 32 (release: 32)
     prefix_max_cuts: int = 15  # Regeneration: prefixes per response, at most (release: 15)
     cut_at: str = "line"  # Regeneration: where responses are cut: "line", "sentence" or "entropy" peaks
     replay_per_step: int = 64  # Replay: earlier right responses that are trained on again in a step, at most
@@ -179,11 +179,11 @@ PRESETS = {
     # the paper's method within 24 GB (D): LoRA, fewer problems a step, a learning rate for adapters
     "one-gpu": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=32,
                     max_new_tokens=2048, lr=1e-5, adapter="lora", weights="bf16", gradient_checkpointing=True, micro_batch_tokens=16384,
-                    kl_coef=0.001, regen_per_step=1, max_rows=32, benchmarks=SUITE, eval_temperature=0.7, eval_top_p=0.9),
+                    kl_coef=0.001, regen_per_step=1, prefix_min_tokens=32, max_rows=32, benchmarks=SUITE, eval_temperature=0.7, eval_top_p=0.9),
     # method.md's table: the released recipe for Qwen3-1.7B
     "paper": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=512,
                   minibatch_problems=256, max_new_tokens=4096, gradient_checkpointing=True, micro_batch_tokens=16384, kl_coef=0.001, max_rows=40,
-                  benchmarks=SUITE, eval_samples=32, eval_temperature=0.7, eval_top_p=0.9),
+                  regen_per_step=16, prefix_min_tokens=32, benchmarks=SUITE, eval_samples=32, eval_temperature=0.7, eval_top_p=0.9),
     "grpo": dict(mechanisms="none"),
     "dapo": lambda s: dict(mechanisms="none", kl_coef=0.0, loss_average="token", clip_low=0.2, clip_high=0.28, dynamic_sampling=3,
                            overlong_buffer=max(1, s["max_new_tokens"] // 5)),

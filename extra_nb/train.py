@@ -108,9 +108,10 @@ def check_types(config):
 
 
 def check_least(config, least: dict[str, float]):
-    "Refuse numbers that are too small, too large for any use, or not numbers."
+    "Refuse numbers that are too small, too large for any use, or not numbers; None, where a field allows it, is decided later."
     for name, low in least.items():
-        if not low <= getattr(config, name) < 1e15: raise InputError(f"{name}={getattr(config, name)!r:.80}: must be finite and at least {low}")
+        value = getattr(config, name)
+        if value is not None and not low <= value < 1e15: raise InputError(f"{name}={value!r:.80}: must be finite and at least {low}")
 
 
 def check_choices(config, choices: dict[str, tuple[str, ...]]):
@@ -242,7 +243,9 @@ class Trainer:
         self._opened, self._saved_at, self._unwritten = False, None, []  # the run directory: in use; last step saved; lines it lacks
         self._changed = False  # weights or memories have moved on from the last step, and the next one is not reached yet
         self._prepare_model()
-        for m in self.mechanisms: m.setup(policy, self.config)
+        for m in self.mechanisms:
+            m.setup(policy, self.config)
+            if m.remark: self.say(m.remark)
 
     @property
     def verifier(self):

@@ -32,7 +32,7 @@ def group(answers, right=0, request=Request(P)):
 
 def regen(policy=LETTERS, max_new_tokens=10, G=2, **kwargs):
     r = PrefixRegeneration(**{"start_step": 0, "min_gap": 1, "embedder": "ngram", **kwargs})
-    r.setup(policy, SimpleNamespace(group_size=G, max_new_tokens=max_new_tokens))
+    r.setup(policy, SimpleNamespace(group_size=G, max_new_tokens=max_new_tokens, problems_per_step=512))  # 16 a step
     return r
 
 
