@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'MIXED', 'CUT', 'BONUS', 'TIMEOUTS', 'KL', 'recent', 'helpful_group_size',
-           'alarms']
+__all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'MIXED', 'CUT', 'BONUS', 'TIMEOUTS', 'KL', 'DRIFT', 'REGENERATED', 'recent',
+           'helpful_group_size', 'alarms']
 
 # %% ../nbs/07a_alarms.ipynb #518ba8f6
 import math
@@ -40,37 +40,61 @@ def helpful_group_size(
     return G
 
 # %% ../nbs/07a_alarms.ipynb #73feda0d
-def _dead(history: list[dict], group_size: int) -> str:
+def _dead(history: list[dict], group_size: int | None, crowded: bool) -> str:
     p, mixed = recent(history, "reward/mean"), recent(history, "groups/mixed")
     some = f"only {mixed:.1%} of the groups" if mixed > 0 else "none of the groups"
     said = f"In the last {WINDOW} steps {some} had both right and wrong responses, and so something to teach (pass rate {p:.1%})."
+    if crowded: return f"{said} Most likely that is because so many of them continued prefixes of failed responses: lower per_step before anything else."
     size = helpful_group_size(p)
     if p == 0: return f"{said} None was right, so no group size helps: take easier problems, worked examples first, or more new tokens."
     if p == 1: return f"{said} All were right: the problems are solved, take harder ones."
+    if group_size is None or size is None: return said
     promised = 1 - dead_group_probability(p, group_size)
     if size <= group_size or not mixed > promised / 3: return f"{said} Problems are either always or never solved here: take some between the two."
     return f"{said} With group_size={size} instead of {group_size}, half of the groups would be mixed at this rate."
 
+# %% ../nbs/07a_alarms.ipynb #0c41d1f4
+def _drift(history: list[dict]) -> float:
+    "Nats per token between sampler and update in the last step; nan where it was not logged."
+    last = history[-1] if history else {}
+    found = [last[name] for name in ("loss/sampler_drift", "loss/logprob_drift") if last.get(name) is not None]
+    return found[0] if found else math.nan
+
+# %% ../nbs/07a_alarms.ipynb #0c41d1f7
+def _continued(history: list[dict]) -> tuple[float, float]:
+    "Groups that continued prefixes, and all groups, of a step, in the mean of the last steps."
+    return recent(history, "regen/groups"), recent(history, "groups/count")
+
 # %% ../nbs/07a_alarms.ipynb #f45d7a15
 ENTROPY_LOW, ENTROPY_HIGH, MIXED, CUT, BONUS, TIMEOUTS, KL = 0.2, 2.0, 0.1, 0.2, 0.5, 0.02, 0.5
+DRIFT, REGENERATED = 0.05, 0.25  # nats per token; share of the groups
 
 
 def alarms(
     history: list[dict],  # Metrics of the steps so far
-    group_size: int,  # G of the run
+    group_size: int | None,  # G of the run; None: not known, so that no size is advised
 ) -> dict[str, str]:  # Name -> what is wrong and what would help; empty if all seems well
     "What is going wrong at this step."
     first, now = recent(history, "policy/entropy", last=False), recent(history, "policy/entropy")
     cut, bonus, late, kl = (recent(history, n) for n in ("response/truncated_frac", "novelty/bonus_ratio", "verdict/timeout", "loss/kl"))
     old = len(history) >= 2 * WINDOW
     entropy = f"The entropy went from {first:.3f} to {now:.3f} nats per token:"
+    drift, (again, groups) = _drift(history), _continued(history)
+    crowded = again > REGENERATED * groups
     dead = recent(history, "advantage/abs_mean") == 0 or recent(history, "groups/mixed") < MIXED
     found = {
+        "sampler_drift": (drift > DRIFT, f"The log-probabilities of the update differ from those of the sampler by {drift:.3f} nats per token "
+                          "(below 0.001 is usual in fp32, 0.005 to 0.018 in bf16): the gradient is that of another policy than the one that wrote the "
+                          "responses. Stop, and try compute=\"fp32\", then no gradient_checkpointing, which switches dropout and other noise on, "
+                          "then sampler=\"generate\"."),
+        "regenerated_groups": (crowded, f"{again:.3g} of {groups:.3g} groups continued prefixes of failed responses (mean of the last {WINDOW} steps), "
+                               "more than a quarter: the policy practises too little how to begin a response. Lower per_step "
+                               "(--regen-per-step); left out, it is a thirty-second of the problems."),
         "entropy_collapse": (old and now < ENTROPY_LOW * first, f"{entropy} the responses of a group are becoming one and the same. "
                              "A smaller lr, a larger clip_high or a KL penalty (kl_coef) keeps more of it."),
         "entropy_explosion": (old and now > max(1.0, ENTROPY_HIGH * first), f"{entropy} the policy is dissolving into noise. "
                               "A smaller lr, a smaller novelty bonus (gamma) or a KL penalty (kl_coef) holds it together."),
-        "dead_groups": (dead, _dead(history, group_size) if dead else ""),
+        "dead_groups": (dead, _dead(history, group_size, crowded) if dead else ""),
         "cut_responses": (cut > CUT, f"{cut:.0%} of the responses were cut at the limit and could not be right: raise max_new_tokens, "
                           "or set overlong_buffer, so that they learn to be shorter."),
         "large_bonus": (bonus > BONUS, f"The novelty bonus is {bonus:.0%} of a typical advantage: being different pays nearly as much as "

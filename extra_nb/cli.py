@@ -12,6 +12,7 @@ __all__ = ['STEP_BY_STEP', 'SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset',
 
 # %% ../nbs/11_cli.ipynb #f020b167
 import argparse
+import difflib
 import gc
 import json
 import os
@@ -82,13 +83,13 @@ class RunConfig(TrainConfig):
     placebo: bool = False  # Novelty: shuffle the bonus among the correct responses of each group (a control)
     embedder: str = "minilm"  # Embeddings of responses and prefixes: "minilm", "ngram", "lines", a hub name or a folder
     tau: float = 0.1  # Regeneration: temperature of the entropy smoothing (release: 0.1)
-    regen_per_step: int = 16  # Regeneration: groups per step that continue a prefix, at most (release: 16 of 512)
+    regen_per_step: int | None = None  # Regeneration: groups per step that continue a prefix, at most; None: a thirty-second of them, at least 1, at most a quarter (release: 16 of 512)
     regen_start: int = 30  # Regeneration: first step after which prefixes are used (release: 30)
     regen_queue: int = 512  # Regeneration: longest queue; the oldest entry is dropped (release: 512)
     regen_archive: int = 128  # Regeneration: prefixes kept per problem (release: 128)
     regen_hard: str = "le_1"  # Regeneration: a group is hard if at most one response is right ("le_1", release) or none ("zero")
     regen_select: str = "entropy"  # Regeneration: prefix with the lowest smoothed "entropy", or a "random" one (a control)
-    prefix_min_tokens: int = 32  # Regeneration: cuts closer than this to the last one are merged into it (release: 32)
+    prefix_min_tokens: int | None = None  # Regeneration: cuts closer than this to the last one are merged into it; None: a sixteenth of max_new_tokens, from 4 to 32 (release: 32)
     prefix_max_cuts: int = 15  # Regeneration: prefixes per response, at most (release: 15)
     cut_at: str = "line"  # Regeneration: where responses are cut: "line", "sentence" or "entropy" peaks
     replay_per_step: int = 64  # Replay: earlier right responses that are trained on again in a step, at most
@@ -179,11 +180,11 @@ PRESETS = {
     # the paper's method within 24 GB (D): LoRA, fewer problems a step, a learning rate for adapters
     "one-gpu": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=32,
                     max_new_tokens=2048, lr=1e-5, adapter="lora", weights="bf16", gradient_checkpointing=True, micro_batch_tokens=16384,
-                    kl_coef=0.001, regen_per_step=1, max_rows=32, benchmarks=SUITE, eval_temperature=0.7, eval_top_p=0.9),
+                    kl_coef=0.001, regen_per_step=1, prefix_min_tokens=32, max_rows=32, benchmarks=SUITE, eval_temperature=0.7, eval_top_p=0.9),
     # method.md's table: the released recipe for Qwen3-1.7B
     "paper": dict(model="Qwen/Qwen3-1.7B", train="dapo-math-17k", instruction=STEP_BY_STEP, thinking=False, steps=300, problems_per_step=512,
                   minibatch_problems=256, max_new_tokens=4096, gradient_checkpointing=True, micro_batch_tokens=16384, kl_coef=0.001, max_rows=40,
-                  benchmarks=SUITE, eval_samples=32, eval_temperature=0.7, eval_top_p=0.9),
+                  regen_per_step=16, prefix_min_tokens=32, benchmarks=SUITE, eval_samples=32, eval_temperature=0.7, eval_top_p=0.9),
     "grpo": dict(mechanisms="none"),
     "dapo": lambda s: dict(mechanisms="none", kl_coef=0.0, loss_average="token", clip_low=0.2, clip_high=0.28, dynamic_sampling=3,
                            overlong_buffer=max(1, s["max_new_tokens"] // 5)),
@@ -204,6 +205,119 @@ def preset(
         settings |= PRESETS[n](settings) if callable(PRESETS[n]) else PRESETS[n]
     return settings
 
+# %% ../nbs/11_cli.ipynb #7be2a0c1
+ELSEWHERE = {  # name there, or the last parts of a dotted one -> options of ours, of which the first that a command has is meant
+    # model and data
+    "model-name-or-path": "model", "model-name": "model", "model-id": "model", "model-path": "model", "model.path": "model", "pretrain": "model",
+    "pretrained": "model", "dataset-name": "train problems", "dataset": "train problems", "dataset-path": "train problems", "datasets": "train problems",
+    "train-dataset": "train", "train-file": "train", "train-files": "train", "prompt-data": "train", "tasks": "benchmarks",
+    "eval-dataset": "benchmarks", "val-files": "benchmarks", "test-file": "benchmarks", "prompt-key": "question-field", "input-key": "question-field",
+    "label-key": "answer-field", "chat-template": "template", "apply-chat-template": "template", "max-train-samples": "train-problems",
+    "max-samples": "train-problems limit", "output-dir": "out", "save-path": "out", "output-path": "out", "ckpt-path": "out", "run-name": "out",
+    "default-local-dir": "out", "experiment-name": "out", "project-name": "out",
+    # steps and sizes
+    "max-steps": "steps", "total-training-steps": "steps", "num-train-epochs": "steps", "total-epochs": "steps", "max-epochs": "steps",
+    "num-episodes": "steps", "num-generations": "group-size samples", "rollout.n": "group-size", "n": "group-size samples",
+    "n-samples-per-prompt": "group-size samples", "num-samples": "group-size samples", "val-kwargs.n": "eval-samples",
+    "per-device-train-batch-size": "problems-per-step", "train-batch-size": "problems-per-step", "rollout-batch-size": "problems-per-step",
+    "generation-batch-size": "problems-per-step", "gen-batch-size": "problems-per-step", "batch-size": "problems-per-step max-rows",
+    "per-device-eval-batch-size": "max-rows", "eval-batch-size": "max-rows", "steps-per-generation": "minibatch-problems",
+    "ppo-mini-batch-size": "minibatch-problems", "num-iterations": "epochs", "ppo-epochs": "epochs",
+    "gradient-accumulation-steps": "micro-batch-tokens", "ppo-micro-batch-size": "micro-batch-tokens",
+    "ppo-micro-batch-size-per-gpu": "micro-batch-tokens", "micro-train-batch-size": "micro-batch-tokens",
+    "ppo-max-token-len-per-gpu": "micro-batch-tokens", "max-completion-length": "max-new-tokens", "max-response-length": "max-new-tokens",
+    "response-length": "max-new-tokens", "generate-max-len": "max-new-tokens", "max-tokens-per-response": "max-new-tokens",
+    "max-gen-toks": "max-new-tokens", "max-seq-length": "max-new-tokens", "max-length": "max-new-tokens", "max-prompt-length": "max-prompt-tokens",
+    "prompt-max-len": "max-prompt-tokens",
+    # optimiser
+    "learning-rate": "lr", "actor-learning-rate": "lr", "optim.lr": "lr", "lr-scheduler-type": "lr-schedule", "lr-scheduler": "lr-schedule",
+    "warmup-ratio": "warmup-steps", "lr-warmup-ratio": "warmup-steps", "lr-warmup-steps": "warmup-steps",
+    "lr-warmup-steps-ratio": "warmup-steps", "max-grad-norm": "grad-clip", "max-norm": "grad-clip", "clip-grad": "grad-clip",
+    # loss
+    "beta": "kl-coef", "init-kl-coef": "kl-coef", "kl-loss-coef": "kl-coef", "use-kl-loss": "kl-coef", "use-kl-in-reward": "kl-coef",
+    "kl-estimator": "kl-kind", "kl-loss-type": "kl-kind", "epsilon": "clip-low", "epsilon-low": "clip-low", "clip-ratio": "clip-low",
+    "clip-ratio-low": "clip-low", "eps-clip": "clip-low", "cliprange": "clip-low", "epsilon-high": "clip-high", "clip-ratio-high": "clip-high",
+    "delta": "dual-clip", "clip-ratio-c": "dual-clip", "loss-type": "loss-average", "loss-agg-mode": "loss-average",
+    "scale-rewards": "advantage-scale", "norm-adv-by-std-in-grpo": "advantage-scale", "mask-truncated-completions": "mask-truncated",
+    "filter-groups.enable": "dynamic-sampling", "max-num-gen-batches": "dynamic-sampling", "overlong-buffer.len": "overlong-buffer",
+    "overlong-buffer-len": "overlong-buffer", "adv-estimator": "mechanisms", "advantage-estimator": "mechanisms",
+    "reward-funcs": "rewards", "reward-weights": "rewards", "custom-reward-function.path": "rewards", "remote-rm-url": "rewards",
+    # sampling
+    "top-p": "eval-top-p", "use-vllm": "sampler", "vllm-mode": "sampler", "rollout.name": "sampler", "vllm-num-engines": "sampler",
+    "val-kwargs.temperature": "eval-temperature", "val-kwargs.top-p": "eval-top-p",
+    # memory and precision
+    "use-peft": "adapter", "load-in-4bit": "adapter", "load-in-8bit": "adapter", "lora-r": "lora-rank", "r": "lora-rank", "bf16": "compute", "fp16": "compute",
+    "dtype": "compute", "torch-dtype": "compute", "precision": "compute", "enable-gradient-checkpointing": "gradient-checkpointing",
+    # keeping and telling
+    "save-steps": "checkpoint-every", "save-freq": "checkpoint-every", "save-strategy": "checkpoint-every",
+    "save-total-limit": "keep-checkpoints", "max-actor-ckpt-to-keep": "keep-checkpoints", "max-ckpt-num": "keep-checkpoints",
+    "resume-from-checkpoint": "resume", "resume-mode": "resume", "resume-from-path": "resume", "load-checkpoint": "resume", "report-to": "track",
+    "trainer.logger": "track", "logger": "track", "use-wandb": "track", "wandb-project": "track", "log-completions": "keep-rollouts",
+    "data-seed": "seed", "random-seed": "seed",
+}
+COUNTED = {  # option -> how it counts, where others count something else
+    "steps": "training is counted in steps of --problems-per-step problems, not in epochs or episodes",
+    "problems-per-step": "it counts problems, of which each gets --group-size responses",
+    "micro-batch-tokens": "it bounds memory by tokens, and does not change the batch", "warmup-steps": "it counts steps, and is no share of them",
+    "adapter": '"lora", or "qlora" for weights of 4 bits', "compute": '"bf16", "fp32" or "auto"', "sampler": '"native", "generate", "paged" or "vllm"',
+    "loss-average": '"token" (DAPO), "sequence" (GRPO) or "constant" (Dr. GRPO)', "advantage-scale": '"std" or "none"',
+    "eval-top-p": "training draws from the whole distribution", "epochs": "it counts passes over the responses of one step",
+    "mechanisms": '"none" is plain GRPO',
+}
+NEEDLESS = {  # name there -> why there is nothing to set
+    "logging-steps": "every step is logged", "logging-strategy": "every step is logged", "logging-dir": "the log goes to the run directory, --out",
+    "eval-steps": "a run is evaluated before and after training", "eval-strategy": "a run is evaluated before and after training",
+    "test-freq": "a run is evaluated before and after training", "do-train": "that is what the command does",
+    "attn-implementation": "the attention is chosen by what gives the right numbers", "flash-attn": "the attention is chosen by what gives the right numbers",
+    "top-k": "responses are drawn from the whole distribution, or in an evaluation from a nucleus (top_p)", "optim": "the optimiser is AdamW", "n-gpus-per-node": "torchrun starts the processes",
+    "num-processes": "torchrun starts the processes", "deepspeed": "torchrun starts the processes, each with a whole model",
+    "fsdp": "torchrun starts the processes, each with a whole model",
+}
+
+# %% ../nbs/11_cli.ipynb #7be2a0c2
+def _bare(name: str) -> str: return name.lstrip("-+").replace("_", "-").lower()
+
+
+def _ours(
+    name: str,  # An option, or a dotted name, as the user wrote it
+    known,  # Names of options that the command has, without dashes in front
+) -> str | None:
+    "The option that means the same as a name of another program; None where nobody knows."
+    parts = _bare(name).split(".")
+    for i in range(len(parts)):  # the whole name, then ever fewer of its last parts
+        tail = ".".join(parts[i:])
+        for ours in (*ELSEWHERE.get(tail, "").split(), tail):
+            if ours in known: return ours
+    return None
+
+
+def _nearness(
+    name: str,
+    option: str,  # Both without dashes in front
+) -> float:  # In [0, 2]
+    "How alike two names are: as strings, and in the words that they share."
+    words = set(name.split("-"))
+    return difflib.SequenceMatcher(None, name, option).ratio() + len(words & set(option.split("-"))) / len(words)
+
+
+def unknown_option(
+    name: str,  # As the user wrote it, such as --learning_rate
+    known,  # Names that there are, such as --lr
+    kind: str = "unknown option",
+    more: str = "; --help lists all",  # Where the reader finds the other names
+) -> InputError:  # Ready to be raised
+    "One line that leads from a name that nobody knows here to the one that is meant."
+    options = {_bare(o): o for o in known}
+    tail, said = _bare(name).split(".")[-1], f"{kind} {name!r}:"
+    if tail in NEEDLESS and tail not in options: return InputError(f"{said} there is nothing to set; {NEEDLESS[tail]}")
+    slip = difflib.get_close_matches(tail, [*options, *ELSEWHERE], 1, 0.85)  # a name of another program may be mistyped too
+    if ours := _ours(name, options) or _ours(slip[0] if slip and slip[0] not in options else "", options):
+        explained = set(ours.split("-")) <= set(tail.split("-")) or ours not in COUNTED
+        return InputError(f"{said} did you mean {options[ours]!r}?" + ("" if explained else f" ({COUNTED[ours]})"))
+    near = sorted((o for o in options if o.startswith("no-") <= tail.startswith("no-")), key=lambda o: -_nearness(tail, o))[:3]
+    hint = f" did you mean {options[near[0]]!r}?" if near and _nearness(tail, near[0]) > 0.7 else ""
+    return InputError(f"{said}{hint} near names: {', '.join(options[o] for o in near)}{more}")
+
 # %% ../nbs/11_cli.ipynb #6519ad1f
 class _Parser(argparse.ArgumentParser):
     "An argument parser that answers a mistake with one line and the nearest known name."
@@ -213,10 +327,18 @@ class _Parser(argparse.ArgumentParser):
 
     def parse(self, argv: list[str] | None) -> argparse.Namespace:
         namespace, unknown = self.parse_known_args(argv)
-        if unknown:
-            if unknown[0].startswith("-"): raise unknown_name("option", unknown[0].split("=")[0], [o for a in self._actions for o in a.option_strings if o.startswith("--")])
-            raise InputError(f"unexpected argument {unknown[0]!r}")
+        if unknown: raise self._unknown(unknown[0])
         return namespace
+
+    def _unknown(self, argument: str) -> InputError:
+        "What to say of an argument that the command does not know."
+        name, equals, _ = argument.partition("=")
+        known = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
+        if argument.startswith("-"): return unknown_option(name, known)
+        if equals and _ours(name, {_bare(o) for o in known}): return unknown_option(name, known, "unexpected argument")  # verl writes name=value
+        form = "; settings are written --NAME VALUE" if equals else ""
+        switch = "; a switch takes no value: --NAME is on, --no-NAME off" if argument.lower() in ("true", "false", "yes", "no", "on", "off") else ""
+        return InputError(f"unexpected argument {argument!r}{form}{switch}")
 
 
 def _field_type(kind: str):  # The annotation of a field, as text
@@ -248,7 +370,7 @@ def _from_file(
     except ValueError as e: raise InputError(f"config file {path!r} is not JSON: {e}") from None
     if not isinstance(found, dict): raise InputError(f"config file {path!r}: an object with settings is expected, not a {type(found).__name__}")
     for name in found:
-        if name not in known and name not in RECORD: raise unknown_name(f"setting in {path!r}:", name, known)
+        if name not in known and name not in RECORD: raise unknown_option(name, known, f"unknown setting in {path!r}", more="")
     return {k: v for k, v in found.items() if k in known}
 
 

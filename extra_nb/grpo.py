@@ -124,9 +124,10 @@ def kl_penalty(
 class Mechanism:
     "An addition to plain GRPO: override the hooks that you need; by default each does nothing."
     name = "mechanism"  # Key of its state in a checkpoint; must differ between the mechanisms of a run
+    remark = ""  # A line for the reader about its settings, said by the trainer after `setup`; "" for none
 
     def setup(self, policy, config) -> None:
-        "Called once, before the first step. `config` has at least `group_size` and `max_new_tokens`."
+        "Called once, before the first step. `config` has at least `group_size`, `max_new_tokens` and `problems_per_step`."
 
     def plan(self, step: int, slots: int) -> list[Request]:
         "At most `slots` requests that take the place of ordinary problems in this step."

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .alarms import alarms as alarms_at_a_step
 from .evaluate import Evaluation, compare
 from .figures import CONFIG, EVALS, SCREEN_DPI, ends, ks_of, plot_entropy, plot_groups, plot_length, plot_novelty
 from .figures import plot_pass_at_k, plot_regeneration, plot_reward, plot_runs, plot_verdicts, png_bytes, read_jsonl, read_metrics
@@ -147,58 +148,54 @@ def summarise(
     return _score_sentences(evals, gains) + _training_sentences(metrics) + _mechanism_sentences(metrics)
 
 # %% ../nbs/10_report.ipynb #e19b2b8e
-def _policy_alarms(metrics) -> list[str]:
-    said = []
-    first, last = ends(metrics, "policy/entropy")
-    if last < 0.2 * first:
-        said.append(f"Entropy collapsed from {first:.2f} to {last:.2f} nats per token: the responses of a group are nearly the same, "
-                    "and little is left to learn from. A smaller learning rate or a larger clip_high keeps more of it.")
-    if last > max(1, 2 * first):
-        said.append(f"Entropy rose from {first:.2f} to {last:.2f} nats per token: the policy may be dissolving into noise. "
-                    "A novelty bonus that is too large does this.")
-    _, cut = ends(metrics, "response/truncated_frac")
-    if cut > 0.2: said.append(f"{cut:.0%} of the responses were cut at the length limit and could not be right; raise max_new_tokens.")
-    _, silent = ends(metrics, "verdict/no_answer")
-    if silent > 0.5:
-        said.append(f"{silent:.0%} of the responses gave no answer in \\boxed{{}}: whatever the policy knows, it has not learned the form.")
-    failed = sum(share for name in ("unparseable", "timeout") if (share := ends(metrics, f"verdict/{name}")[1]) > 0)
-    if failed > 0.05: said.append(f"The verifier gave up on {failed:.0%} of the responses (unparseable or timed out); read some of them.")
-    return said
+def _rung(metrics, group_size: int | None) -> list[str]:
+    "The alarms of the trainer: when each of them rang, and what it said the last time."
+    history = [{name: value for name, value in row.items() if value is not None and value == value} for row in metrics.to_dict("records")]
+    steps, words = {}, {}
+    for n, step in enumerate(metrics.index, 1):
+        found = alarms_at_a_step(history[:n], group_size)
+        words |= found
+        for name in dict.fromkeys([*found, *history[n - 1].get("alarms", ())]): steps.setdefault(name, []).append(step)
+    return [f"In training the alarm {name} rang {_when(at)}" + (f": {words[name]}" if name in words else ".") for name, at in steps.items()]
+
+
+def _when(at: list[int]) -> str:
+    "In which steps something happened."
+    return f"in step {at[0]}" if len(at) == 1 else f"in {len(at)} steps, from step {at[0]} to {at[-1]}"
 
 # %% ../nbs/10_report.ipynb #a35d3131
+NO_ANSWER, UNREADABLE, NO_RISE, SMALL_BONUS, STALE = 0.5, 0.05, 20, 0.005, 20  # shares, steps, share of an advantage, steps
+
+
+def _answer_alarms(metrics) -> list[str]:
+    said = []
+    silent, unread = (ends(metrics, f"verdict/{name}")[1] for name in ("no_answer", "unparseable"))
+    if silent > NO_ANSWER:
+        said.append(f"{silent:.0%} of the responses gave no answer in \\boxed{{}}: whatever the policy knows, it has not learned the form.")
+    if unread > UNREADABLE: said.append(f"The verifier could not read {unread:.0%} of the responses; look at some of them.")
+    return said
+
+
 def _learning_alarms(metrics) -> list[str]:
     said = []
     first, last = ends(metrics, "reward/mean")
-    if len(metrics) >= 20 and last <= first: said.append(f"The mean reward did not rise: {first:.2f} at first, {last:.2f} at the end.")
-    _, mixed = ends(metrics, "groups/mixed")
-    if mixed < 0.2:
-        said.append(f"Only {mixed:.0%} of the groups were mixed at the end. In the others all responses fared alike, which teaches nothing "
-                    "unless a bonus tells them apart; problems nearer to the policy's level, or larger groups, help.")
+    if len(metrics) >= NO_RISE and last <= first: said.append(f"The mean reward did not rise: {first:.2f} at first, {last:.2f} at the end.")
     _, ratio = ends(metrics, "novelty/bonus_ratio")
-    bonus = f"The novelty bonus was {ratio:.2%} of a typical advantage:"
-    if ratio < 0.005: said.append(f"{bonus} too small to matter outside all-correct groups.")
-    if ratio > 0.5: said.append(f"{bonus} being different may pay more than being right.")
+    if ratio < SMALL_BONUS: said.append(f"The novelty bonus was {ratio:.2%} of a typical advantage: too small to matter outside all-correct groups.")
     queue, used = (ends(metrics, name)[1] for name in ("regen/queue", "regen/groups"))
-    if queue > 20 * used:
+    if queue > STALE * used:
         wait = f"about {queue / used:.0f} steps" if used else "without end"
         said.append(f"{queue:.0f} prefixes wait in the queue, at the present rate {wait}: they come from a policy that no longer exists. "
-                    "More regenerated groups per step, or a shorter queue, keep them fresh.")
+                    "A shorter queue keeps them fresh.")
     return said
-
-# %% ../nbs/10_report.ipynb #9dbc8fe8
-def _rung(metrics) -> list[str]:
-    "The alarms that the trainer rang."
-    steps: dict[str, list[int]] = {}
-    for step, names in metrics["alarms"].items() if "alarms" in metrics else ():
-        for name in names if isinstance(names, list) else (): steps.setdefault(name, []).append(step)
-    return [f"In training the alarm {name} rang in {len(at)} steps, from step {at[0]} to {at[-1]}." for name, at in sorted(steps.items())]
 
 # %% ../nbs/10_report.ipynb #a4993d3c
 def alarms(
     metrics: pandas.DataFrame,  # From `read_metrics`
+    group_size: int | None = None,  # G of the run; None: not known, so that no other size is advised
 ) -> list[str]:  # Empty if nothing looks wrong
     "What looks wrong in a run, in plain words."
-    said = _policy_alarms(metrics) + _learning_alarms(metrics) + _rung(metrics)
+    said = _rung(metrics, group_size) + _answer_alarms(metrics) + _learning_alarms(metrics)
     if torn := metrics.attrs.get("torn"): said.append(f"The log ends in half a line, which is left out ({torn} line).")
     if repeated := metrics.attrs.get("repeated"): said.append(f"{repeated} steps stand in the log twice; the later lines count.")
     return said
@@ -347,7 +344,7 @@ def write_report(
         pictures.insert(0, _picture(plot_pass_at_k(evals), figures / "pass_at_k.png", "Before and after", caption))
     note = f'<p class="sub">Not drawn, as this run did not log it: {_text(", ".join(absent))}.</p>' if absent else ""
     body = [f'<div class="words">{_list([*summarise(metrics, evals, gains), *drawn_how(config)])}</div>']
-    if said := alarms(metrics): body.append(f'<h2>Alarms</h2><div class="alarms">{_list(said)}</div>')
+    if said := alarms(metrics, config.get("group_size")): body.append(f'<h2>Alarms</h2><div class="alarms">{_list(said)}</div>')
     parts = {"Figures": f'<div class="figures">{"".join(pictures)}</div>{note}', "Scores": _score_table(evals),
              "Responses": _response_parts(sample_responses(run)), "Settings": _settings_part(config)}
     for title, part in parts.items():

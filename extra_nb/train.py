@@ -108,9 +108,10 @@ def check_types(config):
 
 
 def check_least(config, least: dict[str, float]):
-    "Refuse numbers that are too small, too large for any use, or not numbers."
+    "Refuse numbers that are too small, too large for any use, or not numbers; None, where a field allows it, is decided later."
     for name, low in least.items():
-        if not low <= getattr(config, name) < 1e15: raise InputError(f"{name}={getattr(config, name)!r:.80}: must be finite and at least {low}")
+        value = getattr(config, name)
+        if value is not None and not low <= value < 1e15: raise InputError(f"{name}={value!r:.80}: must be finite and at least {low}")
 
 
 def check_choices(config, choices: dict[str, tuple[str, ...]]):
@@ -242,7 +243,9 @@ class Trainer:
         self._opened, self._saved_at, self._unwritten = False, None, []  # the run directory: in use; last step saved; lines it lacks
         self._changed = False  # weights or memories have moved on from the last step, and the next one is not reached yet
         self._prepare_model()
-        for m in self.mechanisms: m.setup(policy, self.config)
+        for m in self.mechanisms:
+            m.setup(policy, self.config)
+            if m.remark: self.say(m.remark)
 
     @property
     def _decoding(self) -> str:
@@ -505,7 +508,7 @@ def _update(
     advantages: Tensor,  # (N, G)
 ) -> dict[str, float]:
     "Optimiser updates on the groups of a step."
-    c, sums = self.config, Counter()
+    c, sums, first = self.config, Counter(), {}
     for group in self.optimiser.param_groups: group["lr"] = learning_rate(c, step)
     size = c.minibatch_problems or max(1, len(groups))
     self.policy.model.train(c.gradient_checkpointing)  # which works in this mode only
@@ -513,9 +516,10 @@ def _update(
     for n, start in [pair for _ in range(c.epochs) for pair in enumerate(starts)]:
         self.optimiser.zero_grad(set_to_none=True)
         more = extra[n :: len(starts)]  # each of them in one mini-batch
-        rollouts = [r for g in groups[start : start + size] for r in g.rollouts] + [r for r, _ in more]
+        drawn = [r for g in groups[start : start + size] for r in g.rollouts]
         try:
-            found = self._accumulate(rollouts, torch.cat([advantages[start : start + size].flatten(), torch.tensor([a for _, a in more])]))
+            worth = torch.cat([advantages[start : start + size].flatten(), torch.tensor([a for _, a in more])])
+            found = self._accumulate(drawn + [r for r, _ in more], worth, len(drawn))
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, c.grad_clip or math.inf).item()
             if not math.isfinite(norm): raise _NotFinite(f"the gradient's norm is {norm}")
         except _NotFinite as e:
@@ -525,11 +529,12 @@ def _update(
             continue
         self._changed = True
         self.optimiser.step()
+        first = first or found  # until here the weights were those that sampled
         sums.update({**found, "norm": norm, "updates": 1})
     self._changed = True  # from here to the end of the step the mechanisms' memories change
     self.optimiser.zero_grad(set_to_none=True)
     self.policy.model.eval()
-    return _loss_metrics(sums, c)
+    return _loss_metrics(sums, c) | {"loss/sampler_drift": first.get("drawn_drift", 0.0) / max(1, first.get("drawn_tokens", 0))}
 
 
 class _NotFinite(ArithmeticError): pass
@@ -541,6 +546,7 @@ def batch_loss(
     advantages: Tensor,  # (B,) final advantage of each rollout
     weights: Tensor,  # (B,) weight of each of its tokens, from `token_weights` over the whole batch
     config: TrainConfig,
+    drawn: Tensor | None = None,  # (B,) bool: drawn in this step, not replayed; None: all
 ) -> tuple[Tensor, dict[str, float]]:  # Loss (scalar) and sums over its tokens
     "GRPO loss of a micro-batch: the clipped objective, plus the KL penalty where it is on."
     lengths = torch.tensor([len(r.tokens) for r in rollouts])
@@ -554,7 +560,9 @@ def batch_loss(
         penalty = config.kl_coef * (per_token[1] * kl).sum()
         loss = loss + penalty
         info |= {"kl": kl.sum().item(), "penalty": penalty.item()}
-    info["drift"] = (logprobs.detach() - old).abs().sum().item()
+    apart = (logprobs.detach() - old).abs()
+    new = torch.ones_like(apart) if drawn is None else drawn.float().repeat_interleave(lengths).to(policy.device)
+    info |= {"drift": apart.sum().item(), "drawn_drift": (apart * new).sum().item(), "drawn_tokens": new.sum().item()}
     return loss, info
 
 # %% ../nbs/08_train.ipynb #f84440c3
@@ -563,9 +571,11 @@ def _accumulate(
     self: Trainer,
     rollouts: list[Rollout],
     advantages: Tensor,  # (B,)
+    drawn: int | None = None,  # The first so many were drawn in this step, the others are replayed; None: all were drawn
 ) -> Counter:  # Sums over its tokens
     "Gradients of one mini-batch, summed over its micro-batches."
     c = self.config
+    new = torch.arange(len(rollouts)) < (len(rollouts) if drawn is None else drawn)
     keep = torch.tensor([not (c.mask_truncated and r.finish_reason == "length") for r in rollouts])
     lengths = torch.tensor([len(r.tokens) for r in rollouts])
     weights = token_weights(lengths, c.loss_average, c.max_new_tokens if c.loss_average == "constant" else None, keep)
@@ -573,7 +583,7 @@ def _accumulate(
     mine = self._share(needed, rollouts)
     batches = [[mine[i] for i in b] for b in micro_batches(self.policy, [rollouts[i] for i in mine], c.micro_batch_tokens)]
 
-    def add(batch, sums) -> bool: return self._add_gradient([rollouts[i] for i in batch], advantages[batch], weights[batch], sums)
+    def add(batch, sums) -> bool: return self._add_gradient([rollouts[i] for i in batch], advantages[batch], weights[batch], new[batch], sums)
 
     sums = Counter()
     for found in self.ranks.together(lambda: self._add_all(batches, add)): sums.update(found)
@@ -594,10 +604,10 @@ def _share(self: Trainer, needed: list[int], rollouts: list[Rollout]) -> list[in
 
 
 @patch
-def _add_gradient(self: Trainer, rollouts: list[Rollout], advantages: Tensor, weights: Tensor, sums: Counter) -> bool:
+def _add_gradient(self: Trainer, rollouts: list[Rollout], advantages: Tensor, weights: Tensor, drawn: Tensor, sums: Counter) -> bool:
     "Add the gradient of one micro-batch; False if there was not enough memory for it."
     try:
-        loss, info = batch_loss(self.policy, rollouts, advantages, weights, self.config)
+        loss, info = batch_loss(self.policy, rollouts, advantages, weights, self.config, drawn)
         if not torch.isfinite(loss): raise _NotFinite(f"the loss is {loss.item()}")
         loss.backward()
     except (RuntimeError, MemoryError) as e:
@@ -659,7 +669,7 @@ def _describe(
     rollouts = [r for g in groups for r in g.rollouts]
     verdicts = Counter(v.reason for g in groups for v in g.verdicts)
     parts = {f"reward/{name}": torch.stack([g.reward_parts[name] for g in groups]).mean().item() for name in groups[0].reward_parts}
-    return {"reward/mean": rewards.mean().item(), "reward/std": rewards.std(1).mean().item(), **parts, **group_shares(rewards),
+    return {"groups/count": len(groups), "reward/mean": rewards.mean().item(), "reward/std": rewards.std(1).mean().item(), **parts, **group_shares(rewards),
             "policy/entropy": torch.cat([r.entropies for r in rollouts]).mean().item(),
             "response/length_mean": sum(len(r.tokens) for r in rollouts) / len(rollouts),
             "response/truncated_frac": sum(r.finish_reason == "length" for r in rollouts) / len(rollouts),

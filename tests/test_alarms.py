@@ -120,6 +120,52 @@ def test_a_bonus_out_of_proportion():
     assert "large_bonus" in names(history) and any("gamma" in line for line in said)
 
 
+@pytest.mark.parametrize("name", ["loss/sampler_drift", "loss/logprob_drift"])
+@pytest.mark.parametrize("drift, rings", [(0.0, False), (0.005, False), (0.018, False), (0.049, False), (0.051, True), (0.14, True), (0.8, True), (math.nan, False)])
+def test_a_drift_between_sampler_and_update_rings_at_once(name, drift, rings):
+    rung = alarms([{"step": 1, name: drift}], 8)
+    assert list(rung) == ["sampler_drift"] * rings
+    if rings: assert f"{drift:.3f} nats" in rung["sampler_drift"] and "fp32" in rung["sampler_drift"]
+    assert alarms([{**HEALTHY, name: 0.9}, {**HEALTHY, name: 0.001}], 8) == {}  # the last step counts
+
+
+def test_a_sampler_that_lies_is_heard_in_the_first_step_of_a_run(monkeypatch):
+    from dataclasses import replace
+
+    import extra_nb.backends as backends
+    real = backends.sample
+    def off(*args, **kwargs): return [tuple(replace(r, logprobs=r.logprobs - 0.3) for r in group) for group in real(*args, **kwargs)]
+
+    monkeypatch.setattr("extra_nb.train.sampler_named", lambda name: off)
+    history, said = run(steps=1)
+    assert history[0]["alarms"] == ["sampler_drift"] and history[0]["loss/sampler_drift"] == pytest.approx(0.3, abs=1e-3)
+    assert len(said) == 1 and "0.300 nats per token" in said[0]
+
+
+def test_what_the_policy_learns_within_a_step_is_no_drift_of_the_sampler():
+    "Several updates in a step, and responses of earlier steps trained on again: the policy has moved, and nothing is wrong."
+    from extra_nb.replay import SuccessReplay
+
+    history, said = run([SuccessReplay(per_step=8)], steps=4, lr=0.01, epochs=2, minibatch_problems=1)
+    assert max(m["loss/logprob_drift"] for m in history) > 0.05 and max(m["loss/sampler_drift"] for m in history) < 1e-3
+    assert history[-1]["replay/used"] > 0 and "sampler_drift" not in names(history)
+
+
+@pytest.mark.parametrize("again, rings", [(0, False), (1, False), (2, False), (3, True), (7, True), (8, True)])
+@pytest.mark.parametrize("p, mixed", [(0.01, 0.08), (0.0, 0.0), (0.4, 0.0), (0.3, 0.6)])
+def test_many_groups_that_continue_prefixes(again, rings, p, mixed):
+    rung = alarms([{**HEALTHY, "regen/groups": again, "groups/count": 8, "groups/mixed": mixed, "reward/mean": p}] * WINDOW, 8)
+    assert ("regenerated_groups" in rung) == rings and ("dead_groups" in rung) == (mixed < 0.1)
+    if rings: assert f"{again} of 8 groups continued prefixes" in rung["regenerated_groups"]
+    if "dead_groups" in rung: assert ("lower per_step" in rung["dead_groups"]) == rings
+    if rings: assert "group_size" not in " ".join(rung.values())
+
+
+def test_without_a_group_size_none_is_advised():
+    rung = alarms([{**HEALTHY, "groups/mixed": 0.08, "reward/mean": 0.01}] * WINDOW, None)
+    assert "pass rate 1.0%" in rung["dead_groups"] and "group_size" not in rung["dead_groups"]
+
+
 def test_kl_running_away():
     "A learning rate that is far too large."
     history, said = run(lr=0.05, kl_coef=1e-6, steps=12)
@@ -180,5 +226,6 @@ def test_the_report_says_when_an_alarm_rang(tmp_path):
 
     run(out=tmp_path, verifier=Judge(lambda text: False), max_new_tokens=4)
     said = sentences(read_metrics(tmp_path))
-    assert f"In training the alarm dead_groups rang in 2 steps, from step {WINDOW} to {WINDOW + 1}." in said
+    (line,) = [line for line in said if "dead_groups" in line]
+    assert line.startswith(f"In training the alarm dead_groups rang in 2 steps, from step {WINDOW} to {WINDOW + 1}: In the last {WINDOW} steps none")
     assert "the alarm cut_responses rang" in write_report(tmp_path).read_text(encoding="utf-8")

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import pytest
 
 from extra_nb import evaluate
-from extra_nb.cli import PRESETS, EvalConfig, RunConfig, eval_main, preset, progress_lines, report_main, train_main, train_settings
+from extra_nb.cli import COUNTED, ELSEWHERE, NEEDLESS, PRESETS, EvalConfig, RunConfig, build_mechanisms, eval_main, preset, progress_lines, report_main
+from extra_nb.cli import train_main, train_settings
 from extra_nb.tasks import BENCHMARKS
 from extra_nb.types import InputError
 
@@ -276,6 +278,92 @@ def test_the_papers_preset_is_the_papers():
     assert p["benchmarks"].split(",") == list(BENCHMARKS)
     e = EvalConfig()
     assert (e.samples, e.temperature, e.top_p, e.k) == (32, 0.7, 0.9, "1,16")
+
+
+THEIRS = {  # what people type who come from TRL, transformers, verl, OpenRLHF -> what they mean here
+    "learning-rate": "lr", "num-generations": "group-size", "max-completion-length": "max-new-tokens", "beta": "kl-coef", "max-steps": "steps",
+    "output-dir": "out", "dataset-name": "train", "per-device-train-batch-size": "problems-per-step", "gradient-accumulation-steps": "micro-batch-tokens",
+    "top-p": "eval-top-p", "num-train-epochs": "steps", "epsilon": "clip-low", "epsilon-high": "clip-high", "loss-type": "loss-average",
+    "scale-rewards": "advantage-scale", "max-prompt-length": "max-prompt-tokens", "use-vllm": "sampler", "lora-r": "lora-rank", "load-in-4bit": "adapter",
+    "bf16": "compute", "warmup-ratio": "warmup-steps", "save-steps": "checkpoint-every", "report-to": "track", "model-name-or-path": "model",
+    "max-grad-norm": "grad-clip", "lr-scheduler-type": "lr-schedule", "num-iterations": "epochs", "mask-truncated-completions": "mask-truncated",
+    "save-total-limit": "keep-checkpoints", "resume-from-checkpoint": "resume", "reward-funcs": "rewards", "use-peft": "adapter",
+    "n-samples-per-prompt": "group-size", "generate-max-len": "max-new-tokens", "init-kl-coef": "kl-coef", "pretrain": "model", "group-size": "group-size",
+    "actor_rollout_ref.rollout.n": "group-size", "data.train_batch_size": "problems-per-step", "data.max_response_length": "max-new-tokens",
+    "data.max_prompt_length": "max-prompt-tokens", "data.train_files": "train", "algorithm.kl_ctrl.kl_coef": "kl-coef", "trainer.total_epochs": "steps",
+    "actor_rollout_ref.model.path": "model", "actor_rollout_ref.actor.optim.lr": "lr", "actor_rollout_ref.actor.ppo_mini_batch_size": "minibatch-problems",
+    "actor_rollout_ref.actor.kl_loss_coef": "kl-coef", "actor_rollout_ref.actor.clip_ratio_high": "clip-high", "trainer.save_freq": "checkpoint-every",
+    "actor_rollout_ref.rollout.temperature": "temperature", "trainer.default_local_dir": "out", "actor_rollout_ref.rollout.val_kwargs.n": "eval-samples",
+}
+
+
+@pytest.mark.parametrize("theirs, ours", THEIRS.items())
+def test_names_of_other_trainers_lead_to_ours(theirs, ours, capsys):
+    "With dashes or underscores, with the value apart or behind =, and without dashes in front where verl has none."
+    ways = [[f"--{theirs}", "1"], [f"--{theirs.replace('-', '_')}=1"]] + ([[f"{theirs}=1"], [f"+{theirs}=1"]] if "." in theirs else [])
+    for argv in ways[ours == theirs :]:
+        assert train_main(argv) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"did you mean '--{ours}'" in error and len(error) < 250, error
+
+
+def test_every_name_of_another_program_leads_to_an_option_that_there_is():
+    options = {f.name.replace("_", "-") for c in (RunConfig, EvalConfig) for f in fields(c)} | {"out", "resume", "config", "preset"}
+    for theirs, ours in ELSEWHERE.items():
+        assert set(ours.split()) <= options and theirs not in {f.name.replace("_", "-") for f in fields(RunConfig)}, theirs
+        assert theirs == theirs.lower().replace("_", "-") and theirs not in NEEDLESS
+    assert set(COUNTED) <= options
+
+
+@pytest.mark.parametrize("argv, hint", [(["--num-generations", "4"], "--samples"), (["--max_gen_toks=9"], "--max-new-tokens"), (["--tasks", "x"], "--benchmarks"),
+                                        (["--dataset-name", "x"], "--problems"), (["--model_name_or_path", "x"], "--model")])
+def test_names_of_other_programs_lead_to_the_options_of_this_command(argv, hint, capsys):
+    assert eval_main(argv) == 2
+    assert f"did you mean '{hint}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["--gama", "--zzz", "--tokens", "--no-reprot", "--x.y.z", "-q", "--Ünïcode"])
+def test_an_unknown_option_shows_three_near_names(name, capsys):
+    assert train_main([name, "1"]) == 2
+    error = capsys.readouterr().err
+    near = error.partition("near names: ")[2].partition(";")[0].split(", ")
+    assert error.count("\n") == 1 and len(set(near)) == 3 and all(n.startswith("--") for n in near) and len(error) < 200, error
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["--logging_steps", "5"], "every step is logged"), (["--optim=adamw_torch"], "AdamW"), (["--learning-rat", "1"], "'--lr'"),
+    (["--gradient-checkpointing", "true"], "a switch takes no value"), (["a.b.c=1"], "--NAME VALUE"), (["steps=3"], "'--steps'")])
+def test_other_slips_are_answered_too(argv, words, capsys):
+    assert train_main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error, error
+
+
+def test_names_of_other_trainers_in_a_file_of_settings(tmp_path):
+    (tmp_path / "c.json").write_text('{"num_generations": 4}')
+    with pytest.raises(InputError, match="did you mean 'group_size'"): train_settings(["--config", str(tmp_path / "c.json")])
+
+
+def test_regeneration_follows_the_size_of_a_run_unless_it_is_told():
+    def built(*argv):
+        config, _ = train_settings(["--embedder", "ngram", "--mechanisms", "regeneration", *argv])
+        (mechanism,) = build_mechanisms(config)
+        mechanism.setup(None, config)
+        return mechanism.per_step, mechanism.min_gap
+
+    assert built("--preset", "paper") == (16, 32) and built("--preset", "one-gpu") == (1, 32)
+    assert built() == (2, 6) and built("--preset", "tiny") == (1, 4)  # presets that set numbers keep them
+    assert RunConfig().regen_per_step is None and RunConfig().prefix_min_tokens is None
+    assert built("--regen-per-step", "5", "--prefix-min-tokens", "3") == (5, 3)
+
+
+def test_a_run_of_an_earlier_version_resumes_with_its_numbers(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"regen_per_step": 16, "prefix_min_tokens": 32, "problems_per_step": 8}))
+    config, _ = train_settings(["--resume", str(tmp_path)])
+    assert (config.regen_per_step, config.prefix_min_tokens) == (16, 32)
+    (tmp_path / "config.json").write_text(json.dumps({"regen_per_step": None, "prefix_min_tokens": None}))
+    config, _ = train_settings(["--resume", str(tmp_path)])
+    assert (config.regen_per_step, config.prefix_min_tokens) == (None, None)
 
 
 def test_help_explains_every_option(capsys):

@@ -10,8 +10,10 @@ from torch.testing import assert_close
 
 from extra_nb.policy import tiny_policy
 from extra_nb.prefix import mean_token_entropy
-from extra_nb.regeneration import PrefixRegeneration, is_hard, surest
+from extra_nb.regeneration import PrefixRegeneration, gap_of_cuts, is_hard, share_of_step, surest
 from extra_nb.sampler import check_fits, context_of, sample
+from extra_nb.tasks import arithmetic
+from extra_nb.train import TrainConfig, Trainer
 from extra_nb.types import Group, InputError, Problem, Request, Rollout, Verdict
 
 LETTERS = SimpleNamespace(encode=lambda problem: [*map(ord, problem.prompt)], decode=lambda ids: "".join(map(chr, ids)), piece=chr, context_length=1000)
@@ -32,7 +34,7 @@ def group(answers, right=0, request=Request(P)):
 
 def regen(policy=LETTERS, max_new_tokens=10, G=2, **kwargs):
     r = PrefixRegeneration(**{"start_step": 0, "min_gap": 1, "embedder": "ngram", **kwargs})
-    r.setup(policy, SimpleNamespace(group_size=G, max_new_tokens=max_new_tokens))
+    r.setup(policy, SimpleNamespace(group_size=G, max_new_tokens=max_new_tokens, problems_per_step=512))  # 16 a step
     return r
 
 
@@ -248,6 +250,58 @@ def test_random_selection_is_a_control_that_can_be_repeated():
 def test_bad_settings_are_refused_in_one_line(kwargs, message):
     with pytest.raises(InputError, match=message) as e: PrefixRegeneration(**kwargs)
     assert "\n" not in str(e.value)
+
+
+# ---- how many groups, how far apart
+
+@pytest.mark.parametrize("problems", [*range(1, 70), 127, 128, 256, 512, 1024])
+def test_by_default_a_thirty_second_of_a_step_at_least_one_at_most_a_quarter(problems):
+    n = share_of_step(problems)
+    assert n <= problems / 4 and n <= max(1, problems / 32) and (n >= 1) == (problems >= 4)
+    r = PrefixRegeneration(start_step=0, embedder="ngram")
+    r.setup(LETTERS, TrainConfig(problems_per_step=problems))
+    r.queue.extend((1, Request(Problem(str(i), "?", ""))) for i in range(512))
+    assert len(r.plan(2, problems)) == r.per_step == n and bool(r.remark) == (problems < 4)
+
+
+@pytest.mark.parametrize("tokens, gap", [(1, 4), (32, 4), (64, 4), (100, 6), (256, 16), (512, 32), (4096, 32)])
+def test_by_default_cuts_are_a_sixteenth_of_a_response_apart(tokens, gap):
+    assert gap_of_cuts(tokens) == gap
+    r = PrefixRegeneration(embedder="ngram")
+    r.setup(LETTERS, TrainConfig(max_new_tokens=tokens))
+    assert r.min_gap == gap
+
+
+@pytest.mark.parametrize("problems, per_step, said", [(8, 16, "8 of a step's 8 groups"), (8, 3, "3 of a step's 8 groups"), (3, 1, "1 of a step's 3 groups"),
+                                                      (8, 2, ""), (4, 1, ""), (512, 16, ""), (8, 0, ""), (2, 0, "")])
+def test_a_number_of_ones_own_is_obeyed_and_said_if_it_is_more_than_a_quarter(problems, per_step, said):
+    r = PrefixRegeneration(per_step=per_step, min_gap=1, embedder="ngram")
+    r.setup(LETTERS, TrainConfig(problems_per_step=problems))
+    assert (r.per_step, r.min_gap) == (per_step, 1) and said in r.remark and bool(r.remark) == bool(said) and "\n" not in r.remark
+
+
+def test_setup_for_another_run_decides_anew():
+    r = PrefixRegeneration(embedder="ngram")
+    for config, wanted in ((TrainConfig(problems_per_step=2), (0, 16)), (TrainConfig(problems_per_step=64, max_new_tokens=96), (2, 6))):
+        r.setup(LETTERS, config)
+        assert (r.per_step, r.min_gap) == wanted
+    assert r.remark == ""
+
+
+@pytest.mark.parametrize("options, most", [({}, 1), ({"per_step": 16}, 8)])
+def test_a_default_trainer_keeps_three_quarters_of_its_groups(policy, options, most):
+    "Nothing is ever right, so the queue is full from the first step on."
+    class Never:
+        def judge(self, problems, responses): return [Verdict(False, "wrong") for _ in responses]
+
+    said = []
+    trainer = Trainer(policy, arithmetic(16, levels=(2, 3), seed=1), [PrefixRegeneration(start_step=1, embedder="ngram", cut_at="entropy", **options)],
+                      verifier=Never(), say=said.append, steps=6, max_new_tokens=24, lr=0.0)
+    history = trainer.fit()
+    assert trainer.config.problems_per_step == 8 and max(m["regen/groups"] for m in history) == most
+    assert all(m["regen/groups"] <= m["groups/count"] / 4 for m in history) == (not options)
+    rung = {name for m in history for name in m["alarms"]}
+    assert ("regenerated_groups" in rung) == bool(options) == any("8 of a step's 8" in line for line in said)
 
 
 @pytest.mark.parametrize("embedder, error", [(lambda texts: 1 / 0, ZeroDivisionError), (lambda texts: torch.full((len(texts), 2), float("nan")), InputError)])

@@ -33,8 +33,8 @@ def gradients_of(t):
     "The gradient of each update, before it is clipped or used."
     found, inner = [], t._accumulate
 
-    def spy(rollouts, advantages):
-        sums = inner(rollouts, advantages)
+    def spy(rollouts, advantages, *drawn):
+        sums = inner(rollouts, advantages, *drawn)
         found.append((rollouts, advantages, torch.cat([p.grad.flatten() for p in t.parameters])))
         return sums
 

@@ -143,15 +143,20 @@ def test_a_chart_of_ones_own(run):
 # ---- alarms: each rings for its own reason, alone, and not just before
 
 ALARMS = [
-    ("Entropy collapsed", {"policy/entropy": lambda t: 1 - 0.85 * t}, {"policy/entropy": lambda t: 1 - 0.75 * t}),
-    ("Entropy rose", {"policy/entropy": lambda t: 0.6 + 0.8 * t}, {"policy/entropy": lambda t: 0.3 + 0.6 * t}),
-    ("cut at the length limit", {"response/truncated_frac": lambda t: 0.21}, {"response/truncated_frac": lambda t: 0.19}),
+    ("entropy_collapse", {"policy/entropy": lambda t: 1 - 0.88 * t}, {"policy/entropy": lambda t: 1 - 0.75 * t}),
+    ("entropy_explosion", {"policy/entropy": lambda t: 0.6 + 0.9 * t}, {"policy/entropy": lambda t: 0.3 + 0.6 * t}),
+    ("cut_responses", {"response/truncated_frac": lambda t: 0.21}, {"response/truncated_frac": lambda t: 0.19}),
     ("gave no answer", {"verdict/no_answer": lambda t: 0.51}, {"verdict/no_answer": lambda t: 0.49}),
-    ("gave up on 6%", {"verdict/timeout": lambda t: 0.03, "verdict/unparseable": lambda t: 0.03}, {"verdict/timeout": lambda t: 0.04}),
+    ("could not read 6%", {"verdict/unparseable": lambda t: 0.06}, {"verdict/unparseable": lambda t: 0.04}),
+    ("verifier_timeouts", {"verdict/timeout": lambda t: 0.03}, {"verdict/timeout": lambda t: 0.01}),
     ("did not rise", {"reward/mean": lambda t: 0.5 - 0.01 * t}, {"reward/mean": lambda t: 0.5 + 0.01 * t}),
-    ("Only 19% of the groups", {"groups/mixed": lambda t: 0.19}, {"groups/mixed": lambda t: 0.21}),
+    ("dead_groups", {"groups/mixed": lambda t: 0.09}, {"groups/mixed": lambda t: 0.11}),
+    ("kl_runaway", {"loss/kl": lambda t: 0.51}, {"loss/kl": lambda t: 0.49}),
+    ("sampler_drift", {"loss/sampler_drift": lambda t: 0.06}, {"loss/sampler_drift": lambda t: 0.04}),
+    ("7 of 8 groups continued prefixes", {"regen/groups": lambda t: 7, "groups/count": lambda t: 8, "regen/queue": lambda t: 9},
+     {"regen/groups": lambda t: 2, "groups/count": lambda t: 8}),
     ("too small to matter", {"novelty/bonus_ratio": lambda t: 0.004}, {"novelty/bonus_ratio": lambda t: 0.006}),
-    ("pay more than being right", {"novelty/bonus_ratio": lambda t: 0.6}, {"novelty/bonus_ratio": lambda t: 0.4}),
+    ("large_bonus", {"novelty/bonus_ratio": lambda t: 0.6}, {"novelty/bonus_ratio": lambda t: 0.4}),
     ("about 21 steps", {"regen/queue": lambda t: 84}, {"regen/queue": lambda t: 79}),
     ("without end", {"regen/groups": lambda t: 0, "regen/queue": lambda t: 5}, {"regen/groups": lambda t: 0, "regen/queue": lambda t: 0}),
 ]
@@ -167,6 +172,26 @@ def test_each_alarm_rings_alone(words, ill, well, healthy):
     said = alarms(with_(ill))
     assert len(said) == 1 and words in said[0]
     assert alarms(with_(well)) == []
+
+
+def test_the_page_says_what_the_trainer_would_say(healthy):
+    "One definition: every alarm of the log, in the same words, though the log itself names none of them."
+    from extra_nb.alarms import WINDOW
+    from extra_nb.alarms import alarms as at_a_step
+
+    ill = healthy.assign(**{"loss/sampler_drift": [0.3] + [0.0] * 39, "groups/mixed": [0.5] * 20 + [0.05] * 20, "reward/mean": np.linspace(0.02, 0.04, 40)})
+    history, expected = ill.to_dict("records"), {}
+    for n in range(1, 41): expected |= at_a_step(history[:n], 2)
+    assert set(expected) == {"sampler_drift", "dead_groups"} and "group_size=" in expected["dead_groups"]
+    said = alarms(ill, group_size=2)
+    assert said[0] == f"In training the alarm sampler_drift rang in step 1: {expected['sampler_drift']}"
+    assert said[1] == f"In training the alarm dead_groups rang in {21 - WINDOW} steps, from step {20 + WINDOW} to 40: {expected['dead_groups']}"
+    assert "group_size" not in alarms(ill)[1]  # which nobody told
+
+
+def test_an_alarm_of_an_earlier_version_keeps_its_name(healthy):
+    log = healthy.assign(alarms=[["once_upon_a_time"] if i in (3, 9) else [] for i in range(40)])
+    assert alarms(log) == ["In training the alarm once_upon_a_time rang in 2 steps, from step 4 to 10."]
 
 
 def test_a_short_run_is_not_blamed_for_its_reward(healthy):

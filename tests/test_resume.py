@@ -311,6 +311,7 @@ def test_of_a_function_only_the_name_is_known_so_another_is_said(saved):
 
     said = []
     t = trainer(saved, [novelty(), regeneration(embedder=mine)], say=said.append)
+    said.clear()  # half of the groups are regenerated here, which was said at the beginning
     assert t.resume() == 1
     (line,) = said
     assert "regeneration" in line and "mine" in line and "3-grams" in line and "start anew" in line
