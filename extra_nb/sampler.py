@@ -24,7 +24,7 @@ from .attention import rows_attend
 from .decoder import (
     Passage, PlainDecoder, Truth, check_decoding, computing, decoder, first_right, mean_error, prefill, shared_head, truth_of)
 from .kernels import draw_rows
-from .policy import Policy, evaluating
+from .policy import Policy, evaluating, longrope_switch
 from .types import InputError, Request, Rollout, generator
 
 # %% ../nbs/03_sampler.ipynb #bd645313
@@ -200,7 +200,8 @@ def check_fits(
     prompt, prefix = len(policy.encode(request.problem)), len(request.prefix_ids)
     if prompt + prefix + max_new_tokens > policy.context_length:
         parts = f"{prompt} prompt" + (f" + {prefix} prefix" if prefix else "") + f" + {max_new_tokens} new"
-        raise InputError(f"problem {request.problem.id!r} does not fit: {parts} tokens exceed the context of {policy.context_length}")
+        why = ", beyond which this model turns its positions by other angles (longrope)" if longrope_switch(policy.base) == policy.context_length else ""
+        raise InputError(f"problem {request.problem.id!r} does not fit: {parts} tokens exceed the context of {policy.context_length}{why}")
     if prompt + prefix == 0: raise InputError(f"problem {request.problem.id!r} has an empty prompt")
 
 
