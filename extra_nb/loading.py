@@ -41,7 +41,7 @@ def check_kind(
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(f"model {name!r} ({kind}) has an encoder and a decoder; only models that continue one text can be trained here")
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING and "AutoModelForCausalLM" not in (getattr(config, "auto_map", None) or {}):
-        raise InputError(f"model {name!r} ({kind}) is no language model that continues a text, so there is nothing to train here")
+        raise InputError(f"model {name!r}: transformers has no causal language model of its kind ({kind}), so it cannot be trained here")
     method, bits = quantisation(config)
     if method is None or method in TAKEN_OUT or (nf4 and method == "bitsandbytes" and bits == 4): return method
     how = "--adapter qlora trains an adapter over it as it is, or " if method == "bitsandbytes" and bits == 4 else ""
@@ -227,8 +227,8 @@ def check_decoder(
     "Refuse a model without body and head, or one that reads a text backwards."
     kind = type(model).__name__
     head, body = model.get_output_embeddings(), model.get_decoder() if hasattr(model, "get_decoder") else None
-    if not isinstance(head, nn.Module) or body in (None, model):
-        raise InputError(f"model {name!r}: {kind} does not say which part of it is the {'head' if isinstance(body, nn.Module) and body is not model else 'body'}, so it cannot be trained here")
+    if not isinstance(head, nn.Module) or body in (None, model, head):
+        raise InputError(f"model {name!r}: {kind} does not say which part of it is the {'head' if body not in (None, model, head) else 'body'}, so it cannot be trained here")
     rows = model.get_input_embeddings().weight.shape[0]
     ids = torch.tensor([[4, 5, 6, 7], [4, 5, 6, 8]], device=model.get_input_embeddings().weight.device) % rows
     try: one, other = model.eval()(input_ids=ids).logits[:, :3].float()
@@ -259,14 +259,21 @@ def _frozen(model: nn.Module, quantised: bool) -> nn.Module:
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False) if quantised else model
 
 
+@torch.no_grad()
 def unfit_layers(
     model: nn.Module,
 ) -> list[str]:  # Names of modules
-    "Linear layers that LoRA cannot stand beside: those that do something of their own, and projections that Mamba's kernels reach into."
-    own = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and type(m).forward is not nn.Linear.forward
-           and type(m).__module__.split(".")[0] not in ("torch", "bitsandbytes")]
-    mamba = [n for n, m in model.named_modules() if "mamba" in type(m).__name__.lower()]
-    return own + [f"{n}.out_proj" for n in mamba if isinstance(getattr(model.get_submodule(n), "out_proj", None), nn.Linear)]
+    "Linear layers that LoRA cannot stand beside: those that give no plain product, and projections that Mamba's kernels reach into."
+    modules = dict(model.named_modules())
+    own = [n for n, m in modules.items() if isinstance(m, nn.Linear) and type(m).forward is not nn.Linear.forward
+           and type(m).__module__.split(".")[0] not in ("torch", "bitsandbytes") and not _gives_a_product(m)]
+    mixers = [n for n, m in modules.items() if re.search("mamba|mixer", type(m).__name__.lower()) and hasattr(m, "A_log")]
+    return own + [f"{n}.out_proj" for n in mixers if isinstance(modules.get(f"{n}.out_proj"), nn.Linear)]
+
+
+def _gives_a_product(layer: nn.Linear) -> bool:
+    try: return layer(layer.weight.new_zeros(1, 2, layer.in_features)).shape == (1, 2, layer.out_features)
+    except Exception: return False  # it wants something else, or returns several things
 
 
 @contextmanager
@@ -283,9 +290,9 @@ def lora_sentence(
 ) -> str:
     "Which layers the adapter changes, how many weights it has, and whether experts are among them."
     config = model.peft_config["default"]
-    adapted = [n for n, m in model.named_modules() if hasattr(m, "base_layer") and hasattr(m, "lora_A")]
+    adapted = [re.sub(r"(\.base_layer)+$", "", n) for n, m in model.named_modules() if hasattr(m, "base_layer") and hasattr(m, "lora_A")]
     trained, total = model.get_nb_trainable_parameters()
-    named_layers = ", ".join(dict.fromkeys(n.rsplit(".", 1)[-1] for n in adapted)) or "no linear layer"
+    named_layers = ", ".join(dict.fromkeys(re.search(r"[^.]+(\.\d+)*$", n)[0] for n in adapted)) or "no linear layer"
     said = f"LoRA of rank {getattr(config, 'r', '?')} on {named_layers}: {trained:,} weights to train, {100 * trained / total:.2g}% of all"
     layers = expert_layers(model)
     if not layers: return said
@@ -297,17 +304,15 @@ def expert_layers(
     model: nn.Module,  # With or without an adapter
 ) -> dict[str, bool]:  # For each layer that has experts: does an adapter change them?
     "The layers of a mixture."
-    kinds = {n: type(m).__name__ for n, m in model.named_modules()}
-    found: dict[str, bool] = {}
-    for key, _ in model.named_parameters():
-        parts = key.split(".")
-        above = [".".join(parts[:i]) for i in range(1, len(parts))]
-        if not any("expert" in f"{n.rsplit('.', 1)[-1]} {kinds[n]}".lower() and "shared" not in n.rsplit(".", 1)[-1] for n in above): continue
-        if any("shared_expert" in part for part in parts): continue  # an ordinary layer beside them, adapted like any other
+    kinds = {n: f"{n.rsplit('.', 1)[-1]} {type(m).__name__}".lower() for n, m in model.named_modules()}
+    adapters = tuple(f"{n}." for n, m in model.named_modules() if hasattr(m, "base_layer") and hasattr(m, "lora_A"))
+    experts = tuple(f"{n}." for n, kind in kinds.items() if "expert" in kind and "shared" not in kind)  # shared ones are ordinary layers, adapted like any other
+    found: dict[str, list[int]] = {}
+    for key, p in model.named_parameters():
+        if not key.startswith(experts) or "shared_expert" in key or "lora_" in key or p.ndim < 2: continue
         layer = re.match(r".*?\.\d+(?=\.)", key)
-        layer = layer[0] if layer else parts[0]
-        found[layer] = found.get(layer, False) or "lora_" in key
-    return found
+        found.setdefault(layer[0] if layer else "", []).append(p.numel() if key.startswith(adapters) else -p.numel())
+    return {layer: sum(sizes) > 0 for layer, sizes in found.items()}
 
 # %% ../nbs/01f_loading.ipynb #ldcb4e52
 def adapter_at(
@@ -351,14 +356,28 @@ def attach(
 
 
 def merge(
+    name: str,  # For the message
     model: nn.Module,  # From `attach`, in fp32; it is changed
 ) -> nn.Module:  # An ordinary model, all of whose weights can be trained
-    "Multiply the adapter out."
-    if not hasattr(model, "merge_and_unload"): raise InputError("this kind of adapter cannot be merged into its model; train on with --adapter lora")
-    base = model.merge_and_unload(safe_merge=True).requires_grad_(True)
-    for name in ("peft_config", "_hf_peft_config_loaded"):
-        if name in vars(base): delattr(base, name)  # it has none any more
-    return base.eval()
+    "Multiply the adapter out, and see that nothing else has changed."
+    if not hasattr(model.base_model, "merge_and_unload"): raise InputError(f"adapter {name!r} is of a kind that cannot be merged into its model: train on with --adapter lora")
+    with naming("adapter", name):
+        before = _few_logits(model)
+        base = model.merge_and_unload(safe_merge=True).requires_grad_(True).eval()
+        after = _few_logits(base)
+    if before is not None and not torch.allclose(before, after, atol=1e-3, rtol=1e-3):  # layers that stand in a model several times are merged several times
+        raise InputError(f"adapter {name!r} cannot be merged into this kind of model ({type(base).__name__}): train on with --adapter lora")
+    for attribute in ("peft_config", "_hf_peft_config_loaded"):
+        if attribute in vars(base): delattr(base, attribute)  # it has none any more
+    return base
+
+
+@torch.no_grad()
+def _few_logits(model: nn.Module) -> torch.Tensor | None:  # (4, V); None if the model wants more than tokens
+    "Logits after a few tokens, for comparisons."
+    table = model.get_input_embeddings().weight
+    try: return model(input_ids=torch.tensor([[4, 5, 6, 7]], device=table.device) % table.shape[0]).logits[0].float()
+    except Exception: return None
 
 # %% ../nbs/01f_loading.ipynb #ldfc074d
 def _says_something(record: logging.LogRecord) -> bool: return "kernels-community" not in str(record.msg)

@@ -510,7 +510,7 @@ def _read(
     if config := adapter_at(name):
         read = _attached(name, config, replace(how, nf4=False, weights="fp32"))
         how.say(f"{name}: its adapter ({_rank(config)}) is merged into {read.base} in fp32, and all weights are those of an ordinary model now")
-        return replace(read, model=merge(read.model).to(torch.bfloat16 if how.weights == "bf16" else torch.float32))
+        return replace(read, model=merge(name, read.model).to(torch.bfloat16 if how.weights == "bf16" else torch.float32))
     tokenizer = read_tokenizer(name, how.trust_remote_code)
     model = read_model(name, "nf4" if how.nf4 else how.weights, how.device, allow_missing=how.allow_missing,
                        trust_remote_code=how.trust_remote_code, seed=how.seed, say=how.say)
@@ -543,7 +543,9 @@ def _record_base(model: nn.Module, name: str, seed: int):
     config.revision = f"seed {seed}" if name == "tiny" and seed else None
 
 
-def _rank(config) -> str: return f"{config.peft_type.value} of rank {config.r}" if hasattr(config, "r") else config.peft_type.value
+def _rank(config) -> str:
+    kind = config.peft_type.value.replace("LORA", "LoRA")
+    return f"{kind} of rank {config.r}" if hasattr(config, "r") else kind
 
 # %% ../nbs/02a_policy.ipynb #615d10e6
 def load_policy(
