@@ -8,7 +8,8 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['REMOTE', 'TAKEN_OUT', 'check_kind', 'quantisation', 'naming', 'reason', 'named', 'counted', 'check_whole',
            'check_finite', 'check_vocabulary', 'read_tokenizer', 'read_model', 'check_decoder', 'add_lora',
-           'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge']
+           'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
+           'without_kernel_note']
 
 # %% ../nbs/01f_loading.ipynb #ld77de68
 import logging
@@ -71,15 +72,20 @@ def naming(
     try: yield
     except InputError: raise
     except Exception as e:  # of transformers, tokenizers, safetensors, the hub client, json, pickle, and of code out of a repository
-        here = "" if Path(name).is_dir() else "; a local folder in the transformers format works too"
-        raise InputError(f"{what} {name!r} cannot be loaded ({reason(e)}){here}") from e
+        if Path(name).is_dir(): raise InputError(f"{what} {name!r} cannot be loaded ({reason(e)})") from e
+        why = "that is a file, not a folder" if Path(name).is_file() else "there is no such folder" if _is_path(name) else reason(e)
+        raise InputError(f"{what} {name!r} cannot be loaded ({why}); a local folder in the transformers format works too") from e
+
+
+def _is_path(name: str) -> bool: return name.startswith((".", "/", "~")) or name.count("/") > 1
 
 
 def reason(
     error: Exception,
 ) -> str:  # At most 160 characters
-    "The first line of an error, without what only programmers can use."
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    "The first line of an error; if that only announces something, what it announces too."
+    said, *more = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()] or [""]
+    if said.endswith(":"): said = " ".join([said, *more])
     if "trust_remote_code" in str(error) or "custom code" in said: return REMOTE
     if isinstance(error, KeyError) or not said: said = f"{type(error).__name__} {said}".strip()
     return said[:160]
@@ -145,8 +151,9 @@ def check_vocabulary(
     tokenizer,  # Its tokenizer
     say: Callable[[str], None] | None = None,  # Called with what a reader should know
 ):
-    "Refuse a tokenizer whose tokens the model does not have, or that reads nothing."
-    if not tokenizer("1 + 2 = 3, said the teacher.").input_ids: raise InputError(f"model {name!r}: its tokenizer makes no tokens of a text; is tokenizer.json missing?")
+    "Refuse a tokenizer whose tokens the model does not have, or that knows none."
+    special = set(tokenizer.all_special_ids)
+    if not set(tokenizer("1 + 2 = 3, said the teacher.").input_ids) - special: raise InputError(f"model {name!r}: its tokenizer knows no words; is tokenizer.json missing?")
     rows = model.get_input_embeddings().weight.shape[0]
     beyond = {t: i for t, i in tokenizer.get_vocab().items() if i >= rows}
     if not beyond: return
@@ -329,6 +336,8 @@ def adapter_at(
         from peft import PeftConfig
 
         config = PeftConfig.from_pretrained(name)
+    if Path(name).is_dir() and not any((Path(name) / f"adapter_model.{kind}").exists() for kind in ("safetensors", "bin")):
+        raise InputError(f"adapter {name!r} has no weights: there is no adapter_model.safetensors in it")
     if config.is_prompt_learning: raise InputError(f"adapter {name!r} ({config.peft_type.value}) learns a prompt; only adapters that change weights, such as LoRA, can be used here")
     return config
 
@@ -380,7 +389,12 @@ def _few_logits(model: nn.Module) -> torch.Tensor | None:  # (4, V); None if the
     except Exception: return None
 
 # %% ../nbs/01f_loading.ipynb #ldfc074d
+def without_kernel_note():
+    "Keep back the line with which bitsandbytes says that it has found no 4-bit kernels, wherever it is imported from now on."
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_says_something)  # a filter that is there already is not added again
+
+
 def _says_something(record: logging.LogRecord) -> bool: return "kernels-community" not in str(record.msg)
 
 
-logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_says_something)
+without_kernel_note()
