@@ -240,7 +240,8 @@ def check_decoder(
     ids = torch.tensor([[4, 5, 6, 7], [4, 5, 6, 8]], device=model.get_input_embeddings().weight.device) % rows
     try: one, other = model.eval()(input_ids=ids).logits[:, :3].float()
     except Exception: return  # what it needs besides is found out, and said, where the policy is made
-    if (one - other).abs().max() > 1e-2 * one.abs().max() + 1e-3:
+    noise = 100 * torch.finfo(head.weight.dtype if head.weight.is_floating_point() else torch.bfloat16).eps  # experts may be added up in another order
+    if (one - other).abs().max() > min(noise, 0.02) * one.abs().max():
         raise InputError(f"model {name!r}: {kind} lets a token see those after it, so it is no language model that continues a text")
 
 # %% ../nbs/01f_loading.ipynb #ld7719a1
