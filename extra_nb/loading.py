@@ -237,7 +237,7 @@ def check_decoder(
     if not isinstance(head, nn.Module) or body in (None, model, head):
         raise InputError(f"model {name!r}: {kind} does not say which part of it is the {'head' if body not in (None, model, head) else 'body'}, so it cannot be trained here")
     rows = model.get_input_embeddings().weight.shape[0]
-    ids = torch.tensor([[4, 5, 6, 7], [4, 5, 6, 8]], device=model.get_input_embeddings().weight.device) % rows
+    ids = torch.tensor([[4, 5, 6, *range(7, 16)], [4, 5, 6, *range(16, 25)]], device=model.get_input_embeddings().weight.device) % rows
     try: one, other = model.eval()(input_ids=ids).logits[:, :3].float()
     except Exception: return  # what it needs besides is found out, and said, where the policy is made
     noise = 100 * torch.finfo(head.weight.dtype if head.weight.is_floating_point() else torch.bfloat16).eps  # experts may be added up in another order
