@@ -7,8 +7,8 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['REMOTE', 'TAKEN_OUT', 'check_kind', 'quantisation', 'naming', 'reason', 'named', 'counted', 'check_whole',
-           'check_finite', 'check_vocabulary', 'read_tokenizer', 'read_model', 'check_decoder', 'add_lora',
-           'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
+           'check_finite', 'check_vocabulary', 'read_config', 'read_tokenizer', 'read_model', 'check_decoder',
+           'add_lora', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
            'without_kernel_note']
 
 # %% ../nbs/01f_loading.ipynb #ld77de68
@@ -172,6 +172,19 @@ def _in_prompts(tokenizer) -> set[str]:
     return set(tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False).input_ids))
 
 # %% ../nbs/01f_loading.ipynb #ld4d134b
+def read_config(
+    name: str,  # Hub name or local folder
+    nf4: bool = False,  # Are the weights to be used in 4 bits?
+    trust_remote_code: bool = False,  # May code out of the repository run?
+) -> tuple[object, str | None]:  # A configuration of `transformers`, and the way of quantisation
+    "What a model is, if it can be trained here; the cheapest question, so it comes first."
+    from transformers import AutoConfig
+
+    with naming("model", name), hub_or_cache(name):
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        return config, check_kind(name, config, nf4)
+
+
 def read_tokenizer(
     name: str,  # Hub name or local folder
     trust_remote_code: bool = False,  # May code out of the repository run?
@@ -196,12 +209,13 @@ def read_model(
     say: Callable[[str], None] | None = None,  # Called with what a reader should know
 ) -> nn.Module:  # A model of `transformers`, in evaluation mode
     "A model from the hub or a folder, whole and sound, or one clear line."
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    if gguf_file: made_as, kwargs = "", {"gguf_file": gguf_file}
+    else:
+        config, method = read_config(name, weights == "nf4", trust_remote_code)
+        made_as, kwargs = ", ".join(getattr(config, "architectures", None) or ()), _quantising(method, weights, device)
     with naming("model", name), hub_or_cache(name), torch.random.fork_rng(devices=[]):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, gguf_file=gguf_file)
-        made_as = ", ".join(getattr(config, "architectures", None) or ())
-        kwargs = {"gguf_file": gguf_file} if gguf_file else _quantising(check_kind(name, config, weights == "nf4"), weights, device)
         torch.manual_seed(seed)
         model, info = AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.float32 if weights == "fp32" else torch.bfloat16, trust_remote_code=trust_remote_code,

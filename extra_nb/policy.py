@@ -39,7 +39,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .loading import adapter_at, add_lora, attach, check_vocabulary, check_whole, lora_sentence, merge, naming, read_model, read_tokenizer
+from .loading import adapter_at, add_lora, attach, check_vocabulary, check_whole, lora_sentence, merge, naming, read_config, read_model, read_tokenizer
 from .types import InputError, Problem, cache_home, unknown_name
 
 # %% ../nbs/02a_policy.ipynb #66694b23
@@ -511,6 +511,7 @@ def _read(
         read = _attached(name, config, replace(how, nf4=False, weights="fp32"))
         how.say(f"{name}: its adapter ({_rank(config)}) is merged into {read.base} in fp32, and all weights are those of an ordinary model now")
         return replace(read, model=merge(name, read.model).to(torch.bfloat16 if how.weights == "bf16" else torch.float32))
+    read_config(name, how.nf4, how.trust_remote_code)  # its answers are the quickest
     tokenizer = read_tokenizer(name, how.trust_remote_code)
     model = read_model(name, "nf4" if how.nf4 else how.weights, how.device, allow_missing=how.allow_missing,
                        trust_remote_code=how.trust_remote_code, seed=how.seed, say=how.say)
