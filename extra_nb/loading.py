@@ -304,6 +304,7 @@ def quiet_peft():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it asks transformers for what will have another name
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set")  # it sets this itself for the layers of GPT-2
+        warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys did not match")  # its own, for experts that a model does not have
         yield
 
 
