@@ -64,8 +64,10 @@ class RunConfig(TrainConfig):
     thinking: bool | None = None  # Thinking mode of the chat template, where it has one; None: its default
     template: str = "auto"  # "chat", "plain", or "auto": chat if the tokenizer has a template
     adapter: str = "none"  # "none": full fine-tuning; "lora"; "qlora": LoRA over nf4 weights
-    lora_rank: int = 16  # Rank of the adapter
-    lora_alpha: float = 32.0  # Scale of the adapter
+    lora_rank: int = 16  # Rank of a new adapter; one that is trained on keeps its own
+    lora_alpha: float = 32.0  # Scale of a new adapter
+    allow_missing: bool = False  # Let weights that the model's checkpoint lacks begin with random numbers
+    trust_remote_code: bool = False  # Let program code out of the model's repository run
     weights: str = "fp32"  # Precision of the weights: "fp32" or "bf16" (bf16 swallows small updates; for frozen weights under LoRA)
     compute: str = "auto"  # Precision of the arithmetic: "fp32", "bf16", or "auto": whichever is faster here
     device: str = "auto"  # "cpu", "cuda", or "auto"
@@ -452,6 +454,7 @@ def generated(config: RunConfig) -> bool:
 
 def build_policy(
     config: RunConfig,
+    say: Callable[[str], None] | None = print,  # Called with lines on what was loaded
 ) -> Policy:
     "The policy that a run asks for."
     from transformers.utils import logging
@@ -461,7 +464,8 @@ def build_policy(
     prompt = {k: getattr(config, k) for k in ("instruction", "system_prompt", "thinking") if getattr(config, k) is not None}
     if "instruction" not in prompt and config.model != "tiny": prompt["instruction"] = "{problem}" if generated(config) else STEP_BY_STEP
     return load_policy(config.model, adapter=config.adapter, lora_rank=config.lora_rank, lora_alpha=config.lora_alpha, weights=config.weights,
-                       compute=config.compute, device=config.device, template=config.template, seed=config.seed, **prompt)
+                       compute=config.compute, device=config.device, template=config.template, seed=config.seed,
+                       allow_missing=config.allow_missing, trust_remote_code=config.trust_remote_code, say=say, **prompt)
 
 # %% ../nbs/11_cli.ipynb #a51086b2
 def read_problems(
@@ -637,7 +641,7 @@ def train(
     config = replace(config, compute=ranks.lead(lambda: _compute(config)))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None) as verifier:
         _wake(verifier)
-        policy, mechanisms = ranks.each(lambda: (build_policy(config), build_mechanisms(config) if ranks.leads else []))
+        policy, mechanisms = ranks.each(lambda: (build_policy(config, say), build_mechanisms(config) if ranks.leads else []))
         say(f"policy {policy.name} ({policy.compute_dtype} compute on {policy.device}), {len(problems)} training problems from {config.train}, "
             f"mechanisms: {config.mechanisms}")
         say(f"a prompt, as the model sees it: {policy.render(problems[0])!r:.4000}")
@@ -747,6 +751,8 @@ class EvalConfig:
     template: str = "auto"  # "chat", "plain", or "auto"
     compute: str = "auto"  # "fp32", "bf16", or "auto": whichever is faster here
     weights: str = "fp32"  # Precision of the weights: "fp32" or "bf16"
+    allow_missing: bool = False  # Let weights that the model's checkpoint lacks begin with random numbers
+    trust_remote_code: bool = False  # Let program code out of the model's repository run
     device: str = "auto"  # "cpu", "cuda", or "auto"
     fallbacks: str = ""  # Other marks of an answer than a box, separated by commas, as a benchmark's convention needs them: hash, phrase, last
     verifier_timeout: float = 2.0  # Seconds that one response may take to judge
@@ -781,7 +787,7 @@ def evaluate_model(
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS) + ([config.problems] if config.problems else [])
     sets = {name: read_problems(name, config, say, config.limit or None, config.seed) for name in names}
     same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
-    policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks))
+    policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks), say)
     fallbacks = tuple(parse_names(config.fallbacks, "fallback", FALLBACKS))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None, fallbacks=fallbacks) as verifier:
         for name, problems in sets.items():

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .loading import without_kernel_note
 from .tasks import hub_or_cache
 from .types import InputError, stable_hash, unknown_name
 
@@ -103,6 +104,7 @@ class MiniLMEmbedder:
         device: str | None = None,  # None: what sentence-transformers finds best
         batch_size: int = 64,  # Windows per forward pass
     ):
+        without_kernel_note()
         from sentence_transformers import SentenceTransformer
 
         name = str(name_or_path or _minilm_weights())

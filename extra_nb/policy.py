@@ -15,25 +15,32 @@ __all__ = ['ALPHABET', 'DTYPES', 'FAULTS', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2
 import ctypes
 import importlib.util
 import io
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cache as remembered
+from functools import partial
 from inspect import signature
 from pathlib import Path
+from types import MethodType
 
 import torch
+import torch.utils.checkpoint
 from fastcore.basics import patch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .tasks import hub_or_cache
+from .loading import adapter_at, add_lora, attach, check_vocabulary, check_whole, lora_sentence, merge, naming, read_config, read_model, read_tokenizer
 from .types import InputError, Problem, cache_home, unknown_name
 
 # %% ../nbs/02a_policy.ipynb #66694b23
@@ -73,7 +80,7 @@ class Policy:
         if compute_dtype not in DTYPES: raise unknown_name("compute dtype", compute_dtype, DTYPES)
         if template == "chat" and not getattr(tokenizer, "chat_template", None):
             raise InputError(f"{name} has no chat template; use template 'plain'")
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name  # dropout would make other probabilities of the same weights
         self.template, self.instruction, self.system_prompt, self.thinking = template, instruction, system_prompt, thinking
         self.compute_dtype = compute_dtype
         self.eos_ids, self.context_length = end_tokens(model, tokenizer), context_length(model)
@@ -99,7 +106,8 @@ class Policy:
     @property
     def pad_id(self) -> int:
         "Any valid id will do: lengths are recorded, never read off the padding."
-        return self.eos_ids[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+        pad, rows = self.tokenizer.pad_token_id, self.base.get_input_embeddings().weight.shape[0]
+        return self.eos_ids[0] if pad is None or pad >= rows else pad
 
     @property
     def adjusts(self) -> bool:
@@ -113,7 +121,8 @@ class Policy:
 
     def save(self, folder):
         "Write model (or adapter) and tokenizer so that `transformers` (or `peft`) loads them."
-        self.model.save_pretrained(folder)
+        # of an adapter the embeddings are never part, and PEFT would ask the hub about the base model to find that out
+        self.model.save_pretrained(folder, **({"save_embedding_layers": False} if hasattr(self.model, "get_base_model") else {}))
         self.tokenizer.save_pretrained(folder)
 
 # %% ../nbs/02a_policy.ipynb #afbaa0d3
@@ -431,7 +440,10 @@ ADAPTER_FILE = "adapter_weights.safetensors"
 
 def _state_of(model: nn.Module, folder: str | Path) -> dict[str, Tensor]:
     "Weights from a folder in the transformers format, in the precision of `model`."
-    return type(model).from_pretrained(folder, dtype=model.get_input_embeddings().weight.dtype).state_dict()
+    with naming("model", str(folder)):
+        read, info = type(model).from_pretrained(folder, dtype=model.get_input_embeddings().weight.dtype, output_loading_info=True, ignore_mismatched_sizes=True)
+    check_whole(str(folder), info)
+    return read.state_dict()
 
 # %% ../nbs/02a_policy.ipynb #73c7843f
 def faster_dtype(
@@ -481,65 +493,150 @@ def keep_freed_memory() -> bool:  # Was there a C library that could be asked?
 def recompute_activations(
     model: nn.Module,  # A model of `transformers`, perhaps with an adapter
 ):
-    "Activation checkpointing, without reentrant autograd."
-    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # the name it had before transformers 5.24
-    enable({"use_reentrant": False})
-    if hasattr(model, "enable_input_require_grads"): model.enable_input_require_grads()  # below an adapter nothing else asks for a gradient
+    "Activation checkpointing in evaluation mode, without reentrant autograd."
+    layers = _layers(model)
+    if not layers: raise InputError(f"{type(model).__name__} has no list of layers whose activations could be computed again: train without gradient_checkpointing")
+    with suppress(ValueError):  # of a model that knows nothing of it; ours works all the same
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # the name it had before transformers 5.24
+        enable({"use_reentrant": False})
+    for layer in layers:
+        layer.gradient_checkpointing = True  # for those who ask whether it is on
+        if "_plain_forward" not in vars(layer): layer._plain_forward, layer.forward = layer.forward, MethodType(_recomputed, layer)
+    model.train = MethodType(_never_train, model)
+    model.eval()
 
-# %% ../nbs/02a_policy.ipynb #9b7fcc01
-def _pretrained(
-    name: str,  # Hub name or local folder
-    weights: str,  # "fp32", "bf16" or "nf4"
-    gguf_file: str | None = None,  # Weights inside a GGUF file of that folder
-    device: str = "cpu",
-):  # (model, tokenizer)
-    "Model and tokenizer from the hub or a folder; one clear line when they cannot be reached."
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-    kwargs = {"gguf_file": gguf_file} if gguf_file else {}
-    try:
-        with hub_or_cache(name):
-            tokenizer = AutoTokenizer.from_pretrained(name, **kwargs)
-            if weights == "nf4":
-                kwargs["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-                                                                  bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
-                kwargs["device_map"] = {"": device}
-            dtype = torch.float32 if weights == "fp32" else torch.bfloat16
-            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **kwargs)
-    except (OSError, ValueError) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise InputError(f"model {name!r} cannot be loaded ({reason[:160]}); a local folder in the transformers format works too") from e
-    return model if weights == "nf4" else model.to(device), tokenizer
+def _layers(model: nn.Module) -> list[nn.Module]:
+    "The layers of a model, none inside another: those that `transformers` has marked, else those of its largest list."
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    def outermost(kind):
+        found = {n: m for n, m in model.named_modules() if isinstance(m, kind)}
+        return [m for n, m in found.items() if not any(n.startswith(f"{other}.") for other in found)]
+
+    lists = sorted(outermost(nn.ModuleList), key=lambda m: sum(p.numel() for p in m.parameters()))
+    return outermost(GradientCheckpointingLayer) or (list(lists[-1]) if lists else [])
+
+
+def _recomputed(layer: nn.Module, *args, **kwargs):
+    "The forward pass of a layer that keeps nothing but its inputs. With a cache it runs as it is: it must not be filled twice."
+    from transformers import Cache
+
+    if not torch.is_grad_enabled() or any(isinstance(x, Cache) for x in (*args, *kwargs.values())): return layer._plain_forward(*args, **kwargs)
+    return torch.utils.checkpoint.checkpoint(partial(layer._plain_forward, **kwargs), *args, use_reentrant=False)
+
+
+def _never_train(model: nn.Module, mode: bool = True) -> nn.Module: return type(model).train(model, False)
 
 # %% ../nbs/02a_policy.ipynb #6f3f5b16
-def _add_lora(
-    model: nn.Module,
-    rank: int,  # Rank of the adapter, 1 or more
-    alpha: float,  # Scale of the adapter: its output is multiplied by alpha / rank
-    quantised: bool,  # The frozen weights are nf4
-    seed: int,
-) -> nn.Module:  # A `PeftModel`
-    "Freeze the model and add a LoRA adapter to all its linear layers but the head (Hu et al. 2021; Dettmers et al. 2023)."
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+OWN = ("tiny", "smollm2-135m")
 
-    if quantised: model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for what will have another name
-        torch.manual_seed(seed)
-        return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+def _base_of(
+    folder: str,  # Hub name or local folder of an adapter
+    config,  # Its `PeftConfig`
+) -> tuple[str, int]:  # The model that it belongs to, as `load_policy` takes it; the seed of "tiny"
+    "What an adapter was trained over."
+    seed = re.fullmatch(r"seed (-?\d+)", config.revision or "")
+    if config.base_model_name_or_path: return config.base_model_name_or_path, int(seed[1]) if seed else 0
+    for above in list(Path(folder).resolve().parents)[:3]:  # RUN/model and RUN/checkpoints/STEP/model lie below the settings of the run
+        with suppress(OSError, ValueError):
+            settings = json.loads((above / "config.json").read_text(encoding="utf-8"))
+            if isinstance(settings, dict) and settings.get("model"): return settings["model"], settings.get("seed", 0)
+    with suppress(OSError, ValueError, SafetensorError):
+        width = max(w.shape[1] for n, w in load_file(Path(folder) / "adapter_model.safetensors").items() if "q_proj.lora_A" in n)
+        if width in _WIDTHS: return _WIDTHS[width], 0
+    raise InputError(f"adapter {folder!r} does not say which model it belongs to: write it into base_model_name_or_path of its adapter_config.json")
+
+
+_WIDTHS = {64: "tiny", 576: "smollm2-135m"}  # hidden sizes
+
+
+@dataclass(frozen=True)
+class _How:
+    "The settings under which a model is read."
+    nf4: bool
+    weights: str
+    device: str
+    seed: int
+    allow_missing: bool
+    trust_remote_code: bool
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Read:
+    "A model that was read."
+    model: nn.Module
+    tokenizer: object
+    base: str  # Its name; of one with an adapter, or with one merged into it, the name of what is below
+    seed: int  # Of the weights of "tiny"
+
+
+def _read(
+    name: str,  # As `load_policy` takes it
+    how: _How,
+) -> _Read:
+    "What is at a name, as a model without an adapter: a saved one is merged into its model."
+    if how.nf4 and name in OWN: raise InputError(f"qlora needs a model folder or hub name, not {name!r}")
+    if name == "tiny": return _Read(tiny_policy(how.seed).model.to(how.device), tiny_tokenizer(), name, how.seed)
+    if name == "smollm2-135m": return _Read(*load_smollm2(device=how.device), name, how.seed)
+    if config := adapter_at(name):
+        read = _attached(name, config, replace(how, nf4=False, weights="fp32"))
+        how.say(f"{name}: its adapter ({_rank(config)}) is merged into {read.base} in fp32, and all weights are those of an ordinary model now")
+        return replace(read, model=merge(name, read.model).to(torch.bfloat16 if how.weights == "bf16" else torch.float32))
+    read_config(name, how.nf4, how.trust_remote_code)  # its answers are the quickest
+    tokenizer = read_tokenizer(name, how.trust_remote_code)
+    model = read_model(name, "nf4" if how.nf4 else how.weights, how.device, allow_missing=how.allow_missing,
+                       trust_remote_code=how.trust_remote_code, seed=how.seed, say=how.say)
+    return _Read(model, tokenizer, name, how.seed)
+
+
+def _attached(
+    name: str,  # Hub name or local folder of an adapter
+    config,  # Its `PeftConfig`
+    how: _How,
+) -> _Read:
+    "A saved adapter on its model, with the tokenizer that was saved beside it."
+    base, seed = _base_of(name, config)
+    if Path(base).resolve() == Path(name).resolve():
+        raise InputError(f"adapter {name!r} names itself as the model that it belongs to: mend base_model_name_or_path in its adapter_config.json")
+    try: read = _read(base, replace(how, seed=seed))
+    except InputError as e:
+        raise InputError(f"adapter {name!r} belongs to the model {base!r}, which cannot be had: {e}; if it lies elsewhere now, "
+                         "write its place into base_model_name_or_path of adapter_config.json") from e
+    own = any((Path(name) / f).exists() for f in ("tokenizer.json", "tokenizer_config.json"))
+    model, tokenizer = attach(name, config, read.model, how.nf4), read_tokenizer(name, how.trust_remote_code) if own else read.tokenizer
+    _record_base(model, base, read.seed)
+    return replace(read, model=model.to(how.device), tokenizer=tokenizer)
+
+
+def _record_base(model: nn.Module, name: str, seed: int):
+    "Let an adapter know the model that it belongs to, in words by which it is found again."
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = str(Path(name).resolve()) if Path(name).is_dir() else name
+    config.revision = f"seed {seed}" if name == "tiny" and seed else None
+
+
+def _rank(config) -> str:
+    kind = config.peft_type.value.replace("LORA", "LoRA")
+    return f"{kind} of rank {config.r}" if hasattr(config, "r") else kind
 
 # %% ../nbs/02a_policy.ipynb #615d10e6
 def load_policy(
-    name: str,  # Hub name, local folder, "smollm2-135m" or "tiny"
+    name: str,  # Hub name, local folder (of a model, or of an adapter that was saved), "smollm2-135m" or "tiny"
     *,
     adapter: str = "none",  # "none": full fine-tuning; "lora"; "qlora": LoRA over nf4 weights
-    lora_rank: int = 16,  # Rank of the adapter
-    lora_alpha: float = 32.0,  # Scale of the adapter
+    lora_rank: int = 16,  # Rank of a new adapter
+    lora_alpha: float = 32.0,  # Scale of a new adapter
     weights: str = "fp32",  # Precision of the weights, "fp32" or "bf16"; QLoRA uses nf4 for the frozen ones
     compute: str = "auto",  # "fp32", "bf16", or "auto": whichever is faster here
     device: str = "auto",  # "auto": the GPU if there is one
     template: str = "auto",  # "auto": the chat template if the tokenizer has one, else plain
-    seed: int = 0,  # Initial adapter weights, and those of "tiny"
+    seed: int = 0,  # Initial adapter weights, those of "tiny", and those that a checkpoint lacks
+    allow_missing: bool = False,  # Let weights that a checkpoint lacks begin with random numbers
+    trust_remote_code: bool = False,  # May code out of the model's repository run?
+    say: Callable[[str], None] | None = print,  # Called with lines on what was loaded; None: silent
     **kwargs,  # instruction, system_prompt, thinking: passed to `Policy`
 ) -> Policy:
     "Load a policy, ready to sample from and to train."
@@ -547,17 +644,31 @@ def load_policy(
     if weights not in DTYPES: raise unknown_name("weights", weights, DTYPES)
     if compute not in (*DTYPES, "auto"): raise unknown_name("compute", compute, (*DTYPES, "auto"))
     device = device_named(device)
-    if name == "tiny":
-        tiny = tiny_policy(seed)
-        model, tokenizer = tiny.model.to(device), tiny.tokenizer
-        kwargs = {"instruction": tiny.instruction, **kwargs}
-    elif name == "smollm2-135m": model, tokenizer = load_smollm2(device=device)
-    else: model, tokenizer = _pretrained(name, "nf4" if adapter == "qlora" else weights, device=device)
-    if adapter == "qlora" and name in ("tiny", "smollm2-135m"): raise InputError(f"qlora needs a model folder or hub name, not {name!r}")
-    if adapter != "none": model = _add_lora(model, lora_rank, lora_alpha, adapter == "qlora", seed)
+    how = _How(adapter == "qlora", weights, device, seed, allow_missing, trust_remote_code, say or (lambda line: None))
+    saved = adapter_at(name) if adapter != "none" and name not in OWN else None
+    if saved:
+        read = _attached(name, saved, how)
+        how.say(_goes_on(name, saved, read.base, lora_rank, lora_alpha))
+    else: read = _read(name, how)
+    model, tokenizer = read.model, read.tokenizer
+    check_vocabulary(name, model, tokenizer, how.say)
+    if adapter != "none" and not saved:
+        with naming("adapter for", name): model = add_lora(model, lora_rank, lora_alpha, adapter == "qlora", seed)
+        _record_base(model, name, read.seed)
+    if adapter != "none": how.say(lora_sentence(model))
+    if read.base == "tiny": kwargs = {"instruction": "{problem}\n", **kwargs}
     if template == "auto": template = "chat" if getattr(tokenizer, "chat_template", None) else "plain"
-    compute = compute_named(compute, name, device)
-    return Policy(model, tokenizer, name, template=template, compute_dtype=compute, **kwargs)
+    with naming("model", name): policy = Policy(model, tokenizer, name, template=template, compute_dtype=compute_named(compute, read.base, device), **kwargs)
+    if saved: policy.keep_reference()
+    return policy
+
+
+def _goes_on(name: str, config, base: str, rank: int, alpha: float) -> str:
+    "What is said when an adapter is trained on."
+    said = f"{name}: training goes on from its adapter ({_rank(config)}, alpha {getattr(config, 'lora_alpha', 0):g}) over {base}"
+    if not hasattr(config, "lora_alpha"): return said
+    other = [f"{option}={given:g}" for option, given, own in (("lora_rank", rank, config.r), ("lora_alpha", alpha, config.lora_alpha)) if given != own]
+    return said + (f"; {' and '.join(other)} {'is' if len(other) == 1 else 'are'} for new adapters and not used" if other else "")
 
 # %% ../nbs/02a_policy.ipynb #2bb5eded
 ADAPTERS = ("none", "lora", "qlora")
@@ -614,7 +725,7 @@ def load_smollm2(
         raise InputError("model 'smollm2-135m' needs the package gguf: pip install 'extra_nb[quickstart]'")
     folder = Path(folder) if folder else smollm2_folder()
     with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off otherwise
-        read, tokenizer = _pretrained(str(folder), "fp32", gguf_file=SMOLLM2_FILE, device="cpu")
+        tokenizer, read = read_tokenizer(str(folder), gguf_file=SMOLLM2_FILE), read_model(str(folder), gguf_file=SMOLLM2_FILE)
     config = read.config.to_dict()
     for key in ("quantization_config", "_name_or_path"): config.pop(key, None)
     model = type(read)(type(read.config).from_dict(config))

@@ -511,7 +511,7 @@ def _update(
     c, sums, first = self.config, Counter(), {}
     for group in self.optimiser.param_groups: group["lr"] = learning_rate(c, step)
     size = c.minibatch_problems or max(1, len(groups))
-    self.policy.model.train(c.gradient_checkpointing)  # which works in this mode only
+    self.policy.model.eval()  # the probabilities of the update are those of the sampler, which knows no dropout
     starts, extra = range(0, len(groups), size), self.ranks.lead(lambda: [pair for m in self.mechanisms for pair in m.extra_sequences(step)])
     for n, start in [pair for _ in range(c.epochs) for pair in enumerate(starts)]:
         self.optimiser.zero_grad(set_to_none=True)
@@ -533,7 +533,6 @@ def _update(
         sums.update({**found, "norm": norm, "updates": 1})
     self._changed = True  # from here to the end of the step the mechanisms' memories change
     self.optimiser.zero_grad(set_to_none=True)
-    self.policy.model.eval()
     return _loss_metrics(sums, c) | {"loss/sampler_drift": first.get("drawn_drift", 0.0) / max(1, first.get("drawn_tokens", 0))}
 
 

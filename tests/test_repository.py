@@ -257,6 +257,11 @@ def test_nbdev_is_pinned_to_what_can_be_imported():
     assert {"nbdev>=2.4.14,<3", "execnb<0.2", "fastcore<2"} <= set(settings()["dev_requirements"].split())
 
 
+def test_fastcore_is_capped_for_development_only():
+    # a cap at run time would keep the package from being installed beside whatever needs fastcore 2
+    assert [r for r in settings()["requirements"].split() if r.startswith("fastcore")] == ["fastcore>=1.7"]
+
+
 @pytest.mark.parametrize("line", [line.strip() for line in settings()["console_scripts"].splitlines() if line.strip()])
 def test_commands_exist(line):
     module, function = line.split("=")[1].split(":")
