@@ -20,6 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache as remembered
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,9 +111,9 @@ def final_answer(
 # %% ../nbs/01_tasks.ipynb #mk000003
 STEP_BY_STEP = "{problem}\nPlease reason step by step, and put your final answer within \\boxed{}."
 
-_HOLE = r"""\s*(?:\}|\.\.\.|\\[cl]?dots|…|_|<|\[|\$|\\text\b|\{|(?:(?:your|the|final|answer|result|solution|number|letter|option|x|n)\b))"""
+_HOLE = (r"(?:\s*\}(?!\s*[=+*/^-])|\s*(?:\.\.\.|\\[cl]?dots|…|_+\s*\}|<|[\[{($]{0,3}\s*(?:\\text\s*\{\s*)?(?:your|the|final|answer|result|solution)\b))")
 MARKS = {  # name -> what asks for it
-    "box": re.compile(r"[\\\x08]b?oxed\s*\{" + _HOLE + r"|(?:within|in|inside|into|using|with|use)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\+boxed(?![A-Za-z]|\s*\{)"
+    "box": re.compile(r"(?<![=+*/-]\s)(?<![=+*/-])[\\\x08]b?oxed\s*\{" + _HOLE + r"|(?:within|in|inside|into|using|with|use)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\+boxed(?![A-Za-z]|\s*\{)"
                       r"|(?:answer|result|solution)[^.\n]{0,60}\b(?:in|inside|within|into)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\*box(?:ed)?(?![A-Za-z])"
                       r"|\bbox (?:your|the) (?:final )?(?:answer|result)", re.IGNORECASE),
     "hash": re.compile(r"(?:answer|result|number|solution)[^\n]{0,80}####|####[^\n]{0,40}(?:answer|result|number|value)"
@@ -123,11 +124,15 @@ MARKS = {  # name -> what asks for it
 }
 
 
+_SIGNS = {"box": ("box", "oxed"), "hash": ("####",), "tag": ("<answer>",), "line": ("answer",)}  # without one of these a pattern need not be tried
+
+
 def marks_asked(
     text: str,  # All that a prompt says
 ) -> tuple[str, ...]:  # Names in `MARKS`
     "How a text wants an answer to be written."
-    return tuple(name for name, asks in MARKS.items() if asks.search(text))
+    small = text.lower()
+    return tuple(name for name, asks in MARKS.items() if any(sign in small for sign in _SIGNS[name]) and asks.search(text))
 
 # %% ../nbs/01_tasks.ipynb #mk000006
 def _after_hashes(text: str) -> str:
@@ -188,6 +193,7 @@ _ANSWER_FIELDS = ("answer", "final_answer", "gold", "ground_truth", "target", "r
                   "verification_info.ground_truth", "ideal", "reference", "gt", *_SOLUTIONS[1:])
 
 
+@remembered
 def _letters(name) -> str: return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
@@ -269,6 +275,13 @@ _RENDERED = re.compile(r"\s*(?:<s>|<bos>|<BOS_TOKEN>|\[gMASK\](?:<sop>)?|\]~!b\[
 _MEDIA = re.compile(r"(?:decoded)?(images?|pictures?|videos?|audios?)(?:url|path|file|bytes)?s?\d*")
 
 
+@remembered
+def _medium(key) -> str | None:
+    "What a column of this name holds that no text can show."
+    kind = _MEDIA.fullmatch(_letters(key))
+    return kind[1].rstrip("s") if kind else None
+
+
 class _Unusable(Exception):
     "A row cannot be used; the message is the reason."
 
@@ -291,8 +304,9 @@ def _content(value) -> str:
         elif not _empty(part.get("text")): texts.append(_content(part["text"]))
         elif not _empty(part.get("content")): texts.append(_content(part["content"]))
         elif not _empty(part):
-            kind = _MEDIA.search(_letters(part.get("type") or "")) or next(filter(None, map(_MEDIA.fullmatch, map(_letters, part))), None)
-            if kind or part.get("type") not in ("text", None): raise _Unusable(f"question with {_a(kind[1].rstrip('s') if kind else str(part['type'])[:20])}")
+            named = _MEDIA.search(_letters(part.get("type") or ""))
+            kind = named[1].rstrip("s") if named else next(filter(None, map(_medium, part)), None)
+            if kind or part.get("type") not in ("text", None): raise _Unusable(f"question with {_a(kind or str(part['type'])[:20])}")
     return _joined(texts)
 
 
@@ -355,7 +369,7 @@ def _choices(row: dict) -> list[tuple[str, str]] | None:  # Letter or other labe
     named = {_letters(key): key for key in row}
     value = next((_plain(row[named[name]]) for name in _CHOICE_FIELDS if name in named and not _empty(row[named[name]])), None)
     if isinstance(value, str): value = unwritten(value)
-    if value is None:  # a column for each choice
+    if value is None and any(name.endswith("a") for name in named):  # a column for each choice
         for form in ("{}", "option{}", "choice{}", "op{}"):
             columns = [named[form.format(c)] for c in _LETTERS.lower() if form.format(c) in named and not _empty(row[named[form.format(c)]])]
             if len(columns) >= 2: value = [row[c] for c in columns]; break
@@ -457,7 +471,7 @@ def _gold(value, solution: bool) -> tuple[str, str]:  # The answer; what kind of
 # %% ../nbs/01_tasks.ipynb #7f5ba175
 def _media(row: dict) -> str | None:
     "What a row brings that no text can show."
-    return next((kind[1].rstrip("s") for key, value in row.items() if (kind := _MEDIA.fullmatch(_letters(key))) and not _empty(value)), None)
+    return next((kind for key, value in row.items() if (kind := _medium(key)) and not _empty(value)), None)
 
 
 def _first_filled(row: dict, names: list[str]) -> str: return next((name for name in names if not _empty(_value(row, name))), names[0])
