@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['KINDS', 'PACKED', 'FORMATS', 'SPLITS', 'kind_of', 'reading', 'unpacked', 'as_text', 'json_lines', 'chosen_split',
-           'rows_of_json', 'rows_in', 'split_named', 'files_of', 'saved_to_disk', 'expanded', 'rows_of', 'rows_on_disk',
-           'unwritten']
+__all__ = ['KINDS', 'PACKED', 'FORMATS', 'SPLITS', 'kind_of', 'reading', 'unpacked', 'as_text', 'lines_of', 'json_lines',
+           'chosen_split', 'rows_of_json', 'rows_in', 'split_named', 'files_of', 'saved_to_disk', 'expanded', 'rows_of',
+           'rows_on_disk', 'unwritten']
 
 # %% ../nbs/00a_files.ipynb #fa000004
 import ast
@@ -83,22 +83,28 @@ def as_text(
     return io.TextIOWrapper(unpacked(path), encoding=encoding, newline=newline)
 
 # %% ../nbs/00a_files.ipynb #fa000016
+def lines_of(
+    path: Path,
+) -> Iterator[tuple[int, str]]:  # Number of the line, from 1, and its text; blank lines are left out
+    "Lines of a file of text, plain or packed."
+    number = 0
+    with reading(path, lambda: f", after line {number}"), as_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip(): yield number, line
+
+
 def json_lines(
     path: Path,
 ) -> Iterator[tuple[int, dict]]:  # Number of the line, from 1, and what stands there
     "Rows of a file with one JSON object a line."
-    number = 0
-    with reading(path, lambda: f", after line {number}"), as_text(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip(): continue
-            try: row, fault = json.loads(line), "something else stands there"
-            except (ValueError, RecursionError) as e: row, fault = None, str(e)  # not JSON; a number, or a nest, too large for Python
-            if number == 1 and line.lstrip().startswith("[") and (rows := _array(path)):
-                yield from enumerate(rows, 1)
-                return
-            if not isinstance(row, dict):
-                raise InputError(f'{path}, line {number}: not a JSON object ({fault}); expected one like {{"problem": "2+2", "answer": "4"}}')
-            yield number, row
+    for number, line in lines_of(path):
+        try: row, fault = json.loads(line), "something else stands there"
+        except (ValueError, RecursionError) as e: row, fault = None, str(e)  # not JSON; a number, or a nest, too large for Python
+        if isinstance(row, dict): yield number, row
+        elif line.lstrip().startswith("[") and (rows := _array(path)):
+            yield from enumerate(rows, 1)
+            return
+        else: raise InputError(f'{path}, line {number}: not a JSON object ({fault}); expected one like {{"problem": "2+2", "answer": "4"}}')
 
 
 def _array(path: Path) -> list[dict] | None:

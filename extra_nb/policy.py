@@ -15,6 +15,7 @@ import ctypes
 import importlib.util
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,8 +33,8 @@ from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .tasks import hub_or_cache
-from .types import InputError, Problem, cache_home, unknown_name
+from .tasks import STEP_BY_STEP, hub_or_cache, marks_asked
+from .types import InputError, Problem, Turn, cache_home, one_line, unknown_name
 
 # %% ../nbs/02a_policy.ipynb #66694b23
 ALPHABET = "0123456789+-*/=().,?:{}\\ \n" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -235,18 +236,63 @@ def tiny_policy(
     return Policy(model, tokenizer, **{"name": "tiny", "template": "plain", "instruction": "{problem}\n", **kwargs})
 
 # %% ../nbs/02a_policy.ipynb #5c9f84b0
+def _instructed(policy: Policy, problem: Problem) -> str:
+    "The user's turn: the problem in its instruction, unless it brings an instruction that ours would contradict."
+    return problem.prompt if problem.asks and policy.instruction == STEP_BY_STEP else policy.instruction.replace("{problem}", problem.prompt)
+
+
+def _conversation(policy: Policy, problem: Problem) -> list[Turn]:
+    "All turns of a prompt, with the system prompt where the problem has none."
+    turns = [*problem.turns, Turn("user", _instructed(policy, problem))]
+    if policy.system_prompt is None or any(t.role == "system" for t in problem.turns): return turns
+    return [Turn("system", policy.system_prompt), *turns]
+
+
+def _merged(turns: list[Turn], same) -> list[Turn]:
+    "Turns with each that is the same as the one before it, by `same`, joined to it."
+    found: list[Turn] = []
+    for turn in turns:
+        if found and same(found[-1], turn): found[-1] = Turn(turn.role, "\n\n".join(t.content for t in (found[-1], turn) if t.content))
+        else: found.append(turn)
+    return found
+
+
+@patch
+def templated(
+    self: Policy,
+    turns: list[Turn],
+) -> str:
+    "Turns in the chat template, as they are."
+    options = {} if self.thinking is None else {"enable_thinking": self.thinking}
+    messages = [{"role": t.role, "content": t.content} for t in turns]
+    return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+
+
+@patch
+def takes_system(self: Policy) -> bool:
+    "Has the chat template a place for a system turn?"
+    tried = self.__dict__.setdefault("_takes_system", {})
+    if (key := str(self.tokenizer.chat_template)) not in tried:
+        try: tried[key] = "aprobe" in self.templated([Turn("system", "aprobe"), Turn("user", "x")])
+        except Exception: tried[key] = False  # templates raise errors of their own
+    return tried[key]
+
+
 @patch
 def render(
     self: Policy,
     problem: Problem,
 ) -> str:  # The text that the model continues
     "The final prompt, as the model sees it."
-    text = self.instruction.replace("{problem}", problem.prompt)
-    if self.template == "plain": return text
-    system = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
-    options = {} if self.thinking is None else {"enable_thinking": self.thinking}
-    messages = [*system, {"role": "user", "content": text}]
-    return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+    if problem.rendered: return problem.prompt
+    turns = _conversation(self, problem)
+    if self.template == "plain": return "\n\n".join(t.content for t in turns[:-1] if t.content) + "\n\n" * any(t.content for t in turns[:-1]) + turns[-1].content
+    if any(t.role == "system" for t in turns) and not self.takes_system():
+        turns = _merged([t for t in turns if t.content or t.role != "system"], lambda a, b: a.role == "system")
+    try: return self.templated(turns)
+    except Exception as e:
+        with suppress(Exception): return self.templated(_merged(turns, lambda a, b: a.role == b.role))
+        raise InputError(f"{self.name}: its chat template refuses problem {problem.id!r:.80} ({one_line(e)}); template 'plain' does without") from None
 
 
 @patch
@@ -257,9 +303,33 @@ def encode(
     "Token ids of the prompt, kept for the next time the same text is asked for."
     text = self.render(problem)
     if text not in self._prompts:
-        # a chat template writes its own start token; a plain prompt gets the tokenizer's, where it has one
-        self._prompts[text] = self.tokenizer(text, add_special_tokens=self.template == "plain").input_ids
+        # a chat template writes its own start token; a plain prompt gets the tokenizer's, where it has one and the text does not begin with it
+        begun = bool(self.tokenizer.bos_token) and text.startswith(self.tokenizer.bos_token)
+        self._prompts[text] = self.tokenizer(text, add_special_tokens=self.template == "plain" and not begun).input_ids
     return self._prompts[text]
+
+
+@patch
+def remarks(
+    self: Policy,
+    problems: list[Problem],
+) -> list[str]:  # A line for each way in which prompts are not just the problem in its instruction
+    "What is added to, left out of and merged in the prompts of problems."
+    system = [p for p in problems if not p.rendered and any(t.role == "system" for t in p.turns)]
+    own = set(marks_asked(self.instruction))
+    against = [p for p in problems if p.asks and own and not p.rendered and self.instruction != STEP_BY_STEP and not own & set(p.asks)]
+    marks = dict.fromkeys(m[0].strip() for p in problems if p.rendered and (m := re.match(r"\s*(?:<\S{2,40}?>|\[\S{2,40}?\])", p.prompt)))
+    strange = [mark for mark in marks if len(self.tokenizer(mark, add_special_tokens=False).input_ids) != 1]
+    lines = []
+    if against: lines.append(f"{len(against)} of {len(problems)} prompts say how to answer ({', '.join(sorted({m for p in against for m in p.asks}))}), and the instruction says otherwise")
+    if system and self.system_prompt: lines.append(f"{len(system)} of {len(problems)} prompts have a system turn of their own, which takes the place of the system prompt")
+    if self.template == "chat" and (system or self.system_prompt) and not self.takes_system():
+        count = sum(not p.rendered for p in problems) if self.system_prompt else len(system)
+        lines.append(f"the chat template of {self.name} has no system role: in {count} prompts the system turn is put at the beginning of the first user turn")
+    if self.template == "plain" and (earlier := [p for p in problems if p.turns]):
+        lines.append(f"{len(earlier)} of {len(problems)} prompts have turns before the question; without a chat template they are joined by blank lines")
+    if strange: lines.append(f"prompts are the text of another chat template than that of {self.name}: {', '.join(strange[:3])} is no token of its tokenizer")
+    return lines
 
 
 @patch

@@ -133,7 +133,7 @@ GOOD = [{"problem": f"{i}+{i}", "answer": str(2 * i)} for i in range(1, 5)]
 FILES = {  # name -> (rows, keyword arguments of `written`, problems that are left or words of the message)
     "empty": ([], {}, "empty"), "one row": (GOOD[:1], {}, 1), "duplicate ids": ([{**r, "id": "same"} for r in GOOD], {}, 4),
     "ids that collide when renamed": ([{**r, "id": i} for r, i in zip(GOOD, ("a", "a#3", "a", "a#3"))], {}, 4),
-    "wrong types": ([{"problem": ["5+5"], "answer": {"x": 2}}, {"problem": 5, "answer": 5}, {"problem": None, "answer": True}, *GOOD], {}, 6),
+    "wrong types": ([{"problem": ["5+5"], "answer": {"x": 2}}, {"problem": 5, "answer": 5}, {"problem": None, "answer": True}, *GOOD], {}, 5),
     "a prompt of 1 MB": ([{"problem": "1+" * 500_000 + "1", "answer": "500001"}, *GOOD], {}, 5),
     "an answer of 1 MB": ([{"problem": "5+1", "answer": "#### " + " " * 1_000_000 + "#"}, {"problem": "1+3", "answer": "\\boxed{" * 100_000}, *GOOD], {}, 6),
     "unicode": ([{"problem": "七 + 𝔸 = ？\u2028", "answer": "−7"}, *GOOD], {}, 5), "half a surrogate pair": ([{"problem": "\ud800", "answer": "1"}, *GOOD], {}, 4),
