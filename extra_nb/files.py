@@ -124,7 +124,7 @@ def chosen_split(
     names = list(names)
     if split is not None and split not in names: raise unknown_name(f"split of {where}", split, names)
     if split is None and len(names) > 1 and "train" not in names:
-        raise InputError(f"{where}: which split is meant? There are {', '.join(map(str, names))}, and none is called train; name one with split")
+        raise InputError(f"{where}: which split is meant? There are {', '.join(map(str, names))}, and none is called train; name one with split, or give its own file or folder")
     return split or ("train" if "train" in names else names[0])
 
 
@@ -149,6 +149,9 @@ def rows_of_json(
         if len(held) == 1 and all(_is_rows(v) or not isinstance(v, list) for v in values) and not isinstance(found.get("messages"), list):
             return rows_of_json(next(iter(held.values())), where)
         if len(held) == len(found) > 1: return rows_of_json(held[chosen_split(held, split, where)], where)
+        if len(found) == 1 and isinstance(values[0], dict): return rows_of_json(values[0], where, split)
+        if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):  # as pandas splits a table
+            return rows_of_json([dict(zip(found["columns"], row)) if isinstance(row, list) else row for row in found["data"]], where)
         if _is_table(found): return [dict(zip(found, row)) for row in zip(*values)]
         if values and all(isinstance(v, dict) and v for v in values):  # columns by row, as pandas writes them, or rows by name
             by_row = len({tuple(v) for v in values}) == 1 and {str(k) for k in values[0]} == {str(i) for i in range(len(values[0]))}

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache as remembered
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -114,7 +114,7 @@ STEP_BY_STEP = "{problem}\nPlease reason step by step, and put your final answer
 _HOLE = (r"(?:\s*\}(?!\s*[=+*/^-])|\s*(?:\.\.\.|\\[cl]?dots|…|_+\s*\}|<|[\[{($]{0,3}\s*(?:\\text\s*\{\s*)?(?:your|the|final|answer|result|solution)\b))")
 MARKS = {  # name -> what asks for it
     "box": re.compile(r"(?<![=+*/-]\s)(?<![=+*/-])[\\\x08]b?oxed\s*\{" + _HOLE + r"|(?:within|in|inside|into|using|with|use)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\+boxed(?![A-Za-z]|\s*\{)"
-                      r"|(?:answer|result|solution)[^.\n]{0,60}\b(?:in|inside|within|into)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\*box(?:ed)?(?![A-Za-z])"
+                      r"|(?:your|the|final) (?:answer|result|solution)[^.\n]{0,60}\b(?:in|inside|within|into)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\*box(?:ed)?(?![A-Za-z])"
                       r"|\bbox (?:your|the) (?:final )?(?:answer|result)", re.IGNORECASE),
     "hash": re.compile(r"(?:answer|result|number|solution)[^\n]{0,80}####|####[^\n]{0,40}(?:answer|result|number|value)"
                        r"|\b(?:after|behind|with|using|use|by|format|like|line|prefix)\W{1,6}####|^####[ \t]*[-+$]?\d", re.IGNORECASE | re.MULTILINE),
@@ -364,14 +364,14 @@ _CHOICE_FIELDS = ("choices", "options", "answerchoices", "multiplechoices")
 PICK = "Answer with the letter of the right choice."
 
 
-def _choices(row: dict) -> list[tuple[str, str]] | None:  # Letter or other label, and text, of each
+def _choices(row: dict, taken=()) -> list[tuple[str, str]] | None:  # Letter or other label, and text, of each
     "The choices that a row brings."
-    named = {_letters(key): key for key in row}
+    named = {_letters(key): key for key in row if key not in taken}
     value = next((_plain(row[named[name]]) for name in _CHOICE_FIELDS if name in named and not _empty(row[named[name]])), None)
     if isinstance(value, str): value = unwritten(value)
     if value is None and any(name.endswith("a") for name in named):  # a column for each choice
         for form in ("{}", "option{}", "choice{}", "op{}"):
-            columns = [named[form.format(c)] for c in _LETTERS.lower() if form.format(c) in named and not _empty(row[named[form.format(c)]])]
+            columns = list(takewhile(lambda c: c and not _empty(row[c]), (named.get(form.format(c)) for c in _LETTERS.lower())))
             if len(columns) >= 2: value = [row[c] for c in columns]; break
     if isinstance(value, dict):
         lower = {_letters(k): _plain(v) for k, v in value.items()}
@@ -486,7 +486,7 @@ def _read(rows, source: str, question_field: str | None, answer_field: str | Non
     except InputError:  # the last turn of a conversation may be the answer
         if answer_field or not any(_after(row, questions) for _, row in rows): raise
         answers = []
-    asked = [(_choices(row), _value(row, _first_filled(row, answers)) if answers else None) for _, row in rows]
+    asked = [(_choices(row, {*questions, *answers}), _value(row, _first_filled(row, answers)) if answers else None) for _, row in rows]
     start, found = _counted_from(asked), []
     for (number, row), (choices, answer) in zip(rows, asked):
         try: found.append((number, _problem(row, number, source, questions, answers, choices, answer, start, question_field is None, notes)))
