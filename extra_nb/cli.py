@@ -348,9 +348,11 @@ def read_problems(
     say,
     n: int | None = None,  # Use so many
     seed: int = 0,
+    asked: str = "",  # The settings that `n` comes from, for the message
 ) -> list[Problem]:
     "Load problems, saying what could not be used."
-    found = load_problems(name, data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field, n=n, seed=seed)
+    try: found = load_problems(name, data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field, n=n, seed=seed)
+    except InputError as e: raise (InputError(f"{asked}: {e}") if asked and str(e).startswith(f"n={n} ") else e) from None
     if found.skipped:
         say(f"{name}: {len(found.problems)} problems, {len(found.skipped)} rows that cannot be used:")
         for where, why in found.skipped[:5]: say(f"  row {where}: {why}")
@@ -366,7 +368,7 @@ def train_and_heldout(
     "The problems of a run."
     wanted = config.train_problems + config.heldout if config.train_problems else None
     if generated(config) and wanted is None: raise InputError(f"train {config.train!r} is generated: say how many problems with train_problems")
-    problems = read_problems(config.train, config, say, wanted, config.seed)
+    problems = read_problems(config.train, config, say, wanted, config.seed, f"train_problems={config.train_problems}, heldout={config.heldout}")
     sets: dict[str, list[Problem]] = {}
     if wanted and not generated(config): say(f"{config.train}: train_problems={config.train_problems}, so {len(problems)} problems are used; 0 takes all")
     if config.heldout >= len(problems): raise InputError(f"heldout={config.heldout}: {config.train} has {len(problems)} problems, and some must be left to train on")
@@ -681,7 +683,7 @@ def evaluate_model(
     _made(out)
     say, found = Said(out), []
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS) + ([config.problems] if config.problems else [])
-    sets = {name: read_problems(name, config, say, config.limit or None, config.seed) for name in names}
+    sets = {name: read_problems(name, config, say, config.limit or None, config.seed, f"limit={config.limit}") for name in names}
     same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
     policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks))
     for name, problems in sets.items():

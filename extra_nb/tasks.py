@@ -656,12 +656,12 @@ def hub_or_cache(
         for m, was in zip(asking, before): m.HF_HUB_OFFLINE = was
 
 # %% ../nbs/01_tasks.ipynb #35550014
-def _from_hub(name: str, question: str | None, answer: str | None, split: str | None):  # A part, as `_settled` takes it
+def _from_hub(name: str, question: str | None, answer: str | None, split: str | None, folder: Path | None = None):  # A part, as `_settled` takes it
     "Load a hub set, a known one or any other, with `datasets`."
     known = HUB_SETS.get(name)
-    if known is None and "/" not in name:
+    if known is None and "/" not in name and folder is None:
         raise unknown_name("problem set", name, [*HUB_SETS, "arithmetic", "reasoning-gym:NAME", "FILE.jsonl", "OWNER/NAME"])
-    hub = known or HubSet(name, question, answer, "train")
+    hub = known or HubSet(str(folder or name), question, answer, "train")
     from datasets import load_dataset
 
     try:
@@ -712,7 +712,7 @@ def _configured(folder: Path) -> bool:
 
 def _of_folder(folder: Path, name: str, split: str | None, question: str | None, answer: str | None):
     if saved_to_disk(folder): return name, *_read(enumerate(rows_on_disk(folder, split), 1), name, question, answer, name)
-    if _configured(folder): return _from_hub(f"{folder}/", question, answer, split)
+    if _configured(folder): return _from_hub(name, question, answer, split, folder)
     files, others = files_of(folder, split)
     rows = (row for path in files for _, row in rows_in(path))
     found, notes = _read(enumerate(rows, 1), name, question, answer, name)
