@@ -207,8 +207,9 @@ def _empty(value) -> bool:
     "Is there nothing in it?"
     value = _plain(value)
     if isinstance(value, str): return not value.strip()
-    if isinstance(value, dict): return all(_empty(v) for v in value.values())
-    return value is None or (isinstance(value, (list, tuple)) and all(_empty(v) for v in value))
+    if value is None or not isinstance(value, (dict, list, tuple)): return value is None
+    try: return all(map(_empty, value.values() if isinstance(value, dict) else value))
+    except RecursionError: return False  # a nest so deep holds something
 
 
 def _value(row: dict, name: str):
@@ -243,7 +244,7 @@ def _columns(rows: list[tuple[int, dict]], given: str | None, candidates, kind: 
 
 def _id(row: dict, source: str, number: int) -> str:
     "A stable id for a row."
-    given = next((row[name] for name in ("id", "unique_id", "uid") if row.get(name) not in (None, "") and not _empty(row[name])), number)
+    given = next((row[name] for name in ("id", "unique_id", "uid") if not _empty(row.get(name))), number)
     return f"{source}/{given}" if str(given).isdigit() else str(given)
 
 
@@ -304,9 +305,10 @@ def _content(value) -> str:
         elif not _empty(part.get("text")): texts.append(_content(part["text"]))
         elif not _empty(part.get("content")): texts.append(_content(part["content"]))
         elif not _empty(part):
-            named = _MEDIA.search(_letters(part.get("type") or ""))
+            said = part["type"] if isinstance(part.get("type"), str) else ""
+            named = _MEDIA.search(_letters(said))
             kind = named[1].rstrip("s") if named else next(filter(None, map(_medium, part)), None)
-            if kind or part.get("type") not in ("text", None): raise _Unusable(f"question with {_a(kind or str(part['type'])[:20])}")
+            if kind or said not in ("text", ""): raise _Unusable(f"question with {_a(kind or ' '.join(said[:20].split()))}")
     return _joined(texts)
 
 
@@ -317,8 +319,7 @@ def _written(value) -> str:
     "A value that is no list and no object, as text."
     if isinstance(value, bytes): value = value.decode("utf-8", "replace")
     if isinstance(value, float) and math.isinf(value): return r"\infty" if value > 0 else r"-\infty"
-    try: return str(value)
-    except ValueError: raise _Unusable("number with too many digits") from None  # Python writes no integer of more than 4300
+    return str(value)
 
 
 def _messages(value) -> list[Turn] | None:
@@ -397,7 +398,7 @@ def _number(value) -> int | None:
     if isinstance(value, list) and len(value) == 1: value = value[0]
     if isinstance(value, float) and value.is_integer(): value = int(value)
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,2}\s*", value): return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 100 else None
 
 
 def _counted_from(asked: list[tuple[list, object]]) -> int | None:  # Choices of a row and its answer; 0 or 1, or None if answers are no numbers
@@ -471,6 +472,7 @@ def _gold(value, solution: bool) -> tuple[str, str]:  # The answer; what kind of
 # %% ../nbs/01_tasks.ipynb #7f5ba175
 def _media(row: dict) -> str | None:
     "What a row brings that no text can show."
+    if any(isinstance(v, dict) and set(v) == {"bytes", "path"} and not _empty(v) or type(v).__module__.startswith("PIL.") for v in row.values()): return "image"
     return next((kind for key, value in row.items() if (kind := _medium(key)) and not _empty(value)), None)
 
 
@@ -486,16 +488,26 @@ def _read(rows, source: str, question_field: str | None, answer_field: str | Non
     except InputError:  # the last turn of a conversation may be the answer
         if answer_field or not any(_after(row, questions) for _, row in rows): raise
         answers = []
-    asked = [(_choices(row, {*questions, *answers}), _value(row, _first_filled(row, answers)) if answers else None) for _, row in rows]
-    start, found = _counted_from(asked), []
-    for (number, row), (choices, answer) in zip(rows, asked):
-        try: found.append((number, _problem(row, number, source, questions, answers, choices, answer, start, question_field is None, notes)))
-        except _Unusable as e: found.append((number, str(e)))
+    choices = [_or_reason(_choices, row, {*questions, *answers}) for _, row in rows]
+    golds = [_value(row, _first_filled(row, answers)) if answers else None for _, row in rows]
+    start, found = _counted_from([(c, g) for c, g in zip(choices, golds) if not isinstance(c, str)]), []
+    for (number, row), c, gold in zip(rows, choices, golds):
+        found.append((number, c if isinstance(c, str) else _or_reason(_problem, row, number, source, questions, answers, c, gold, start, question_field is None, notes)))
     return found, notes
 
 
+def _or_reason(read, *given):
+    "What `read` returns, or the reason why it cannot."
+    try: return read(*given)
+    except _Unusable as e: return str(e)
+    except RecursionError: return "value that is nested too deeply"
+    except ValueError as e:
+        if "digits" not in str(e): raise
+        return "number with too many digits"  # Python writes no integer of more than 4300
+
+
 def _after(row: dict, questions: list[str]) -> list[Turn]:
-    with suppress(_Unusable): return _parted(_value(row, _first_filled(row, questions)))[2]
+    with suppress(_Unusable, RecursionError, ValueError): return _parted(_value(row, _first_filled(row, questions)))[2]
     return []
 
 

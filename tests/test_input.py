@@ -167,6 +167,29 @@ def test_gold_answers_are_taken_from_the_last_line_only(text):
     assert final_answer(text) == (match[1].strip().replace(",", "") if match else text.strip())
 
 
+NAMES = st.sampled_from(["problem", "question", "prompt", "messages", "conversations", "answer", "solution", "label", "choices", "options", "A", "B", "id", "level", "system", "image", "images", "reward_model",
+                         "instruction", "input", "Answer", "answerKey"])
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.sampled_from([10**400, "", " ", "q", "2+2", "#### 4", "\\boxed{4}", "user", "A", '["4"]', "[{'role'", "<|im_start|>user", "<image>", "\ud800", b"\xff"]))
+PARTS = st.sampled_from(["role", "content", "type", "text", "value", "from", "ground_truth", "label", "image", "bytes"])
+NESTED = st.recursive(LEAVES, lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(PARTS, v, max_size=3)), max_leaves=6)
+
+
+@QUICK
+@given(st.lists(st.dictionaries(NAMES, NESTED, max_size=5), min_size=1, max_size=4))
+def test_any_objects_make_problems_or_one_line(rows):
+    try: found = load_problems(rows)
+    except InputError as e: return one_line(e)
+    assert len(found.problems) + len(found.skipped) == len(rows) and "\n" not in found.summary()
+    for p in found.problems: assert p.prompt.strip() and p.answer.strip() and (p.prompt + p.answer).encode() and hash(p) is not None
+
+
+def test_a_nest_too_deep_is_a_row_that_cannot_be_used():
+    deep = []
+    for _ in range(5000): deep = [deep]
+    loaded = load_problems([{"problem": deep, "answer": "1"}, {"problem": "q", "answer": deep}, *GOOD])
+    assert len(loaded.problems) == 4 and "2 value that is nested too deeply" in loaded.summary()
+
+
 # ---- prompts
 
 KINDS = {"takes a system turn": "", "refuses it": "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}",
