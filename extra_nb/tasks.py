@@ -365,15 +365,24 @@ _CHOICE_FIELDS = ("choices", "options", "answerchoices", "multiplechoices")
 PICK = "Answer with the letter of the right choice."
 
 
-def _choices(row: dict, taken=()) -> list[tuple[str, str]] | None:  # Letter or other label, and text, of each
+def _choice_columns(keys, taken=()) -> list[list[str]]:
+    "Where choices may stand: all in one column, or each in a column of its own."
+    named = {_letters(key): key for key in keys if key not in taken}
+    single = [list(takewhile(lambda key: key is not None, (named.get(form.format(c)) for c in _LETTERS.lower()))) for form in ("{}", "option{}", "choice{}", "op{}")]
+    return [[named[name]] for name in _CHOICE_FIELDS if name in named] + [columns for columns in single if len(columns) >= 2]
+
+
+def _choices(row: dict, columns: list[list[str]]) -> list[tuple[str, str]] | None:  # Letter or other label, and text, of each
     "The choices that a row brings."
-    named = {_letters(key): key for key in row if key not in taken}
-    value = next((_plain(row[named[name]]) for name in _CHOICE_FIELDS if name in named and not _empty(row[named[name]])), None)
+    for names in columns:
+        values = list(takewhile(lambda v: not _empty(v), (_plain(row.get(name)) for name in names)))
+        if found := _labelled(values[0] if len(names) == 1 and values else values): return found
+    return None
+
+
+def _labelled(value) -> list[tuple[str, str]] | None:
+    "Choices in the forms in which they are written."
     if isinstance(value, str): value = unwritten(value)
-    if value is None and any(name.endswith("a") for name in named):  # a column for each choice
-        for form in ("{}", "option{}", "choice{}", "op{}"):
-            columns = list(takewhile(lambda c: c and not _empty(row[c]), (named.get(form.format(c)) for c in _LETTERS.lower())))
-            if len(columns) >= 2: value = [row[c] for c in columns]; break
     if isinstance(value, dict):
         lower = {_letters(k): _plain(v) for k, v in value.items()}
         texts, labels = lower.get("text"), lower.get("label") or lower.get("labels")
@@ -470,30 +479,44 @@ def _gold(value, solution: bool) -> tuple[str, str]:  # The answer; what kind of
     return _solved(text) if solution else final_answer(text), ""
 
 # %% ../nbs/01_tasks.ipynb #7f5ba175
-def _media(row: dict) -> str | None:
-    "What a row brings that no text can show."
-    if any(isinstance(v, dict) and set(v) == {"bytes", "path"} and not _empty(v) or type(v).__module__.startswith("PIL.") for v in row.values()): return "image"
-    return next((kind for key, value in row.items() if (kind := _medium(key)) and not _empty(value)), None)
+@dataclass(frozen=True)
+class _Layout:
+    "Which columns of a set hold what."
+    source: str
+    questions: list[str]
+    answers: list[str]  # None of them: the answer is the turn after the question
+    choices: list[list[str]]
+    system: list[str]  # A system turn beside the question
+    inputs: list[str]  # What belongs below an instruction
+    media: dict[str, str]  # Column -> "image", "video" or "audio"
 
 
-def _first_filled(row: dict, names: list[str]) -> str: return next((name for name in names if not _empty(_value(row, name))), names[0])
+def _laid_out(rows: list[tuple[int, dict]], source: str, question_field: str | None, answer_field: str | None, where: str) -> _Layout:
+    questions = _columns(rows, question_field, _QUESTION_FIELDS, "question", where)
+    try: answers = _columns(rows, answer_field, _ANSWER_FIELDS, "answer", where)
+    except InputError:  # the last turn of a conversation may be the answer
+        if answer_field or not any(_after(row, questions) for _, row in rows): raise
+        answers = []
+    keys = dict.fromkeys(key for _, row in rows for key in row)
+    instruction = question_field is None and any(_letters(q) == "instruction" for q in questions)
+    return _Layout(source, questions, answers, _choice_columns(keys, {*questions, *answers}), [k for k in keys if _letters(k) in ("system", "systemprompt")],
+                   [k for k in keys if instruction and _letters(k) == "input"], {k: kind for k in keys if (kind := _medium(k))})
+
+
+def _first_filled(row: dict, names: list[str]) -> str:
+    return names[0] if len(names) == 1 else next((name for name in names if not _empty(_value(row, name))), names[0])
 
 
 def _read(rows, source: str, question_field: str | None, answer_field: str | None, where: str) -> tuple[list, Counter]:
     "What each row gives, a problem or the reason why there is none, by its number; and notes."
     rows, notes = list(rows), Counter()
     if not rows: return [], notes
-    questions = _columns(rows, question_field, _QUESTION_FIELDS, "question", where)
-    try: answers = _columns(rows, answer_field, _ANSWER_FIELDS, "answer", where)
-    except InputError:  # the last turn of a conversation may be the answer
-        if answer_field or not any(_after(row, questions) for _, row in rows): raise
-        answers = []
-    choices = [_or_reason(_choices, row, {*questions, *answers}) for _, row in rows]
-    golds = [_value(row, _first_filled(row, answers)) if answers else None for _, row in rows]
-    start, found = _counted_from([(c, g) for c, g in zip(choices, golds) if not isinstance(c, str)]), []
-    for (number, row), c, gold in zip(rows, choices, golds):
-        found.append((number, c if isinstance(c, str) else _or_reason(_problem, row, number, source, questions, answers, c, gold, start, question_field is None, notes)))
-    return found, notes
+    layout = _laid_out(rows, source, question_field, answer_field, where)
+    choices = [_or_reason(_choices, row, layout.choices) if layout.choices else None for _, row in rows]
+    golds = [_value(row, _first_filled(row, layout.answers)) if layout.answers else None for _, row in rows]
+    start = _counted_from([(c, g) for c, g in zip(choices, golds) if c and not isinstance(c, str)])
+    return [(number, c if isinstance(c, str) else _or_reason(_problem, row, number, layout, c, gold, None if start is None else _number(gold), start, notes))
+            for (number, row), c, gold in zip(rows, choices, golds)], notes
 
 
 def _or_reason(read, *given):
@@ -511,39 +534,54 @@ def _after(row: dict, questions: list[str]) -> list[Turn]:
     return []
 
 
-def _problem(row, number, source, questions, answers, choices, answer, start, free, notes) -> Problem | str:
-    "The problem of a row, or the reason why there is none."
-    column, notable = _first_filled(row, questions), Counter()
+def _shown(row: dict, question: str, layout: _Layout) -> str | None:
+    "What the question shows that no text can: an image, a video, a sound."
+    if any(isinstance(v, dict) and v.keys() == {"bytes", "path"} and not _empty(v) or hasattr(v, "getbands") for v in row.values()): return "image"
+    return next((kind for key, kind in layout.media.items() if not _empty(row.get(key))), "image" if "<image>" in question else None)
+
+
+def _prompt(row: dict, layout: _Layout, notes: Counter) -> tuple[list[Turn], str, list[Turn], bool]:  # Turns, question, turns after it, is it rendered?
+    "What a row puts to the model."
+    column = _first_filled(row, layout.questions)
     value = _plain(_value(row, column))
-    rendered = isinstance(value, str) and bool(_RENDERED.match(value))
-    turns, question, after = ([], value, []) if rendered else _parted(value)
-    if free and _letters(column) == "instruction" and (more := [row[k] for k in row if _letters(k) == "input" and not _empty(row[k])]):
-        question = f"{question}\n\n{_text(more[0])}".strip()
-        notable["with an input beside the instruction, which is put below it"] += 1
-    system = next((row[k] for k in row if _letters(k) in ("system", "systemprompt") and isinstance(row[k], str) and row[k].strip()), None)
-    if system and not rendered and not any(t.role == "system" for t in turns): turns = [Turn("system", system.strip()), *turns]
+    if column != layout.questions[0]: notes[f"with the question in {column!r}, as {layout.questions[0]!r} is empty there"] += 1
+    if isinstance(value, str) and _RENDERED.match(value):
+        notes["rendered for a chat template already, which are used as they are"] += 1
+        return [], value, [], True
+    turns, question, after = _parted(value)
+    more = next((row[k] for k in layout.inputs if column != k and not _empty(row.get(k))), None)
+    if more is not None:
+        question = f"{question}\n\n{_text(more)}".strip()
+        notes["with an input beside the instruction, which is put below it"] += 1
+    system = next((row[k].strip() for k in layout.system if isinstance(row.get(k), str) and row[k].strip()), None)
+    if system and not any(t.role == "system" for t in turns): turns = [Turn("system", system), *turns]
+    if any(t.role == "system" for t in turns): notes["with a system turn, which is kept"] += 1
+    if any(t.role != "system" for t in turns): notes["with earlier turns, which are kept"] += 1
+    if after: notes["with an assistant's turn after the question, which is left out of the prompt"] += 1
+    return turns, question, after, False
+
+
+def _problem(row: dict, number: int, layout: _Layout, choices, answer, picked: int | None, start: int | None, notes: Counter) -> Problem | str:
+    "The problem of a row, or the reason why there is none."
+    mine = Counter()  # notes on a row that gives no problem are none
+    turns, question, after, rendered = _prompt(row, layout, mine)
     if not question.strip(): return "empty question"
-    if kind := _media(row) or ("image" if "<image>" in question else None): return f"question with {_a(kind)}"
-    name = _first_filled(row, answers) if answers else ""
-    gold, kind = _gold(answer, name.split(".")[-1].lower() in _SOLUTIONS) if answers else _gold(after[-1].content if after else None, True)
+    if kind := _shown(row, question, layout): return f"question with {_a(kind)}"
+    name = _first_filled(row, layout.answers) if layout.answers else ""
+    gold, kind = _gold(answer, name.split(".")[-1].lower() in _SOLUTIONS) if name else _gold(after[-1].content if after else None, True)
     if not gold: return "empty answer"
+    if kind: mine[kind] += 1
+    if name and name != layout.answers[0]: mine[f"with the answer in {name!r}, as {layout.answers[0]!r} is empty there"] += 1
     if choices and not rendered:
-        picked = _picked(choices, gold, None if start is None else _number(answer) - start)
-        question, gold = _with_choices(question, choices, picked)
-        notable[f"with choices, which stand in the prompt as lettered lines; the letter is judged" if question.endswith(PICK) else "with choices that the question holds already"] += 1
-    if not _is_unicode(question + gold + "".join(t.content for t in turns)): return "broken unicode"
-    examples = "".join(f"\n{t.content}" for t in turns if t.role == "assistant" and "####" in t.content)
-    asks = marks_asked("\n".join([*(t.content for t in turns if t.role != "assistant"), question]) + examples)
-    if kind: notable[kind] += 1
-    if column != questions[0]: notable[f"with the question in {column!r}, as {questions[0]!r} is empty there"] += 1
-    if answers and name != answers[0]: notable[f"with the answer in {name!r}, as {answers[0]!r} is empty there"] += 1
-    if any(t.role == "system" for t in turns): notable["with a system turn, which is kept"] += 1
-    if any(t.role != "system" for t in turns): notable["with earlier turns, which are kept"] += 1
-    if after: notable["with an assistant's turn after the question, which is left out of the prompt"] += 1
-    if rendered: notable["rendered for a chat template already, which are used as they are"] += 1
-    if asks: notable[f"that say how to answer ({', '.join(asks)}), so that no instruction of ours is added"] += 1
-    notes.update(notable)
-    return Problem(_id(row, source, number), question, gold, source, _level(row), tuple(turns), asks, rendered)
+        question, gold = _with_choices(question, choices, _picked(choices, gold, None if picked is None else picked - start))
+        added = question.endswith(PICK)
+        mine["with choices, which stand in the prompt as lettered lines; the letter is judged" if added else "with choices that the question holds already"] += 1
+    if not _is_unicode("".join([question, gold, *(t.content for t in turns)])): return "broken unicode"
+    examples = [t.content for t in turns if t.role == "assistant" and "####" in t.content]
+    asks = marks_asked("\n".join([*(t.content for t in turns if t.role != "assistant"), question, *examples]))
+    if asks: mine[f"that say how to answer ({', '.join(asks)}), so that no instruction of ours is added"] += 1
+    notes.update(mine)
+    return Problem(_id(row, layout.source, number), question, gold, layout.source, _level(row), tuple(turns), asks, rendered)
 
 
 def _settled(
@@ -553,10 +591,10 @@ def _settled(
     skipped, problems, renamed, questions, ids, answers, notes = [], [], [], set(), set(), defaultdict(set), Counter()
     numbered = [(f"{where}:{number}" if len(parts) > 1 else number, found) for where, rows, _ in parts for number, found in rows]
     for _, _, more in parts: notes.update(more)
-    for _, found in numbered:
-        if not isinstance(found, str): answers[_said(found)].add(found.answer)
-    for number, problem in numbered:
-        key = "" if isinstance(problem, str) else _said(problem)
+    keys = ["" if isinstance(found, str) else _said(found) for _, found in numbered]
+    for key, (_, found) in zip(keys, numbered):
+        if not isinstance(found, str): answers[key].add(found.answer)
+    for key, (number, problem) in zip(keys, numbered):
         if isinstance(problem, str): skipped.append((number, problem))
         elif len(answers[key]) > 1: skipped.append((number, "conflicting answers"))
         elif key in questions: skipped.append((number, "repeated question"))
@@ -570,7 +608,7 @@ def _settled(
         raise InputError(f"{', '.join(where for where, _, _ in parts)}: no usable row" + (f" ({', '.join(f'{c} {r}' for r, c in why)})" if why else ", it is empty"))
     return Loaded(problems, skipped, renamed, dict(notes))
 
-
+# %% ../nbs/01_tasks.ipynb #fr000001
 def from_rows(
     rows,  # Pairs (row number from 1, dictionary)
     source: str,  # The name of the set; it becomes `Problem.source`
