@@ -257,6 +257,14 @@ def _merged(turns: list[Turn], same) -> list[Turn]:
     return found
 
 
+def _final(policy: Policy, problem: Problem) -> bool:
+    "Is the prompt what a chat template wrote: did loading find that out, or does it begin with a special token of this policy's own template?"
+    if problem.rendered or policy.template == "plain" or problem.turns: return problem.rendered
+    known, template = policy.__dict__.setdefault("_template_marks", {}), str(policy.tokenizer.chat_template)
+    if template not in known: known[template] = tuple(t for t in policy.tokenizer.get_added_vocab() if len(t) > 2 and t in template)
+    return problem.prompt.startswith(known[template])
+
+
 @patch
 def templated(
     self: Policy,
@@ -284,7 +292,7 @@ def render(
     problem: Problem,
 ) -> str:  # The text that the model continues
     "The final prompt, as the model sees it."
-    if problem.rendered: return problem.prompt
+    if _final(self, problem): return problem.prompt
     turns = _conversation(self, problem)
     if self.template == "plain": return "\n\n".join(t.content for t in turns[:-1] if t.content) + "\n\n" * any(t.content for t in turns[:-1]) + turns[-1].content
     if any(t.role == "system" for t in turns) and not self.takes_system():
@@ -315,19 +323,21 @@ def remarks(
     problems: list[Problem],
 ) -> list[str]:  # A line for each way in which prompts are not just the problem in its instruction
     "What is added to, left out of and merged in the prompts of problems."
-    system = [p for p in problems if not p.rendered and any(t.role == "system" for t in p.turns)]
-    own = set(marks_asked(self.instruction))
-    against = [p for p in problems if p.asks and own and not p.rendered and self.instruction != STEP_BY_STEP and not own & set(p.asks)]
-    marks = dict.fromkeys(m[0].strip() for p in problems if p.rendered and (m := re.match(r"\s*(?:<\S{2,40}?>|\[\S{2,40}?\])", p.prompt)))
+    final = [p for p in problems if _final(self, p)]
+    others = [p for p in problems if not _final(self, p)]
+    system, own = [p for p in others if any(t.role == "system" for t in p.turns)], set(marks_asked(self.instruction))
+    against = [p for p in others if p.asks and own and self.instruction != STEP_BY_STEP and not own & set(p.asks)]
+    marks = dict.fromkeys(m[0].strip() for p in final if (m := re.match(r"\s*(?:<\S{2,40}?>|\[\S{2,40}?\])", p.prompt)))
     strange = [mark for mark in marks if len(self.tokenizer(mark, add_special_tokens=False).input_ids) != 1]
     lines = []
     if against: lines.append(f"{len(against)} of {len(problems)} prompts say how to answer ({', '.join(sorted({m for p in against for m in p.asks}))}), and the instruction says otherwise")
     if system and self.system_prompt: lines.append(f"{len(system)} of {len(problems)} prompts have a system turn of their own, which takes the place of the system prompt")
     if self.template == "chat" and (system or self.system_prompt) and not self.takes_system():
-        count = sum(not p.rendered for p in problems) if self.system_prompt else len(system)
+        count = len(others if self.system_prompt else system)
         lines.append(f"the chat template of {self.name} has no system role: in {count} prompts the system turn is put at the beginning of the first user turn")
     if self.template == "plain" and (earlier := [p for p in problems if p.turns]):
         lines.append(f"{len(earlier)} of {len(problems)} prompts have turns before the question; without a chat template they are joined by blank lines")
+    if (unseen := [p for p in final if not p.rendered]): lines.append(f"{len(unseen)} of {len(problems)} prompts begin with a mark of the chat template and are used as they are")
     if strange: lines.append(f"prompts are the text of another chat template than that of {self.name}: {', '.join(strange[:3])} is no token of its tokenizer")
     return lines
 

@@ -245,6 +245,14 @@ def test_an_instruction_of_the_rows_is_not_contradicted_by_ours():
     assert "boxed" in other.render(hashes) and "the instruction says otherwise" in other.remarks([hashes])[0]
 
 
+def test_a_prompt_with_a_mark_of_the_policys_own_template_is_final():
+    policy = chatting("takes a system turn")
+    policy.tokenizer.add_special_tokens({"additional_special_tokens": ["@@user@@"]})
+    policy.tokenizer.chat_template = "{% for m in messages %}@@{{ m.role }}@@{{ m.content }}{% endfor %}{# @@user@@ #}"
+    own = Problem("o", "@@user@@1+1?", "2")
+    assert policy.render(own) == own.prompt and policy.render(PLAIN) == "@@user@@1+1?" and "1 of 2 prompts begin with a mark" in policy.remarks([own, PLAIN])[0]
+
+
 def test_a_rendered_prompt_gets_nothing_around_it_and_no_second_start():
     rendered = Problem("r", "<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n", "2", rendered=True)
     for policy in (tiny_policy(system_prompt="Hm.", instruction=STEP_BY_STEP), chatting("takes a system turn", system_prompt="Hm.")):
