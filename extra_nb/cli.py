@@ -19,6 +19,7 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -354,9 +355,11 @@ def read_problems(
     try: found = load_problems(name, data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field, n=n, seed=seed)
     except InputError as e: raise (InputError(f"{asked}: {e}") if asked and str(e).startswith(f"n={n} ") else e) from None
     if found.skipped:
-        say(f"{name}: {len(found.problems)} problems, {len(found.skipped)} rows that cannot be used:")
+        reasons = ", ".join(f"{count} {why}" for why, count in Counter(why for _, why in found.skipped).most_common())
+        say(f"{name}: {len(found.problems)} problems, {len(found.skipped)} rows that cannot be used ({reasons}):")
         for where, why in found.skipped[:5]: say(f"  row {where}: {why}")
         if len(found.skipped) > 5: say(f"  and {len(found.skipped) - 5} more")
+    if found.renamed: say(f"{name}: {len(found.renamed)} ids were taken and got their row number added")
     if found.notes: say(f"{name}: {'; '.join(f'{count} {what}' for what, count in found.notes.items())}")
     return found.problems
 
