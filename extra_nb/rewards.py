@@ -15,6 +15,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -80,6 +81,7 @@ def trl_reward(
 
 # %% ../nbs/04b_rewards.ipynb #d164695b
 log = logging.getLogger("extra_nb.rewards")
+FIRST_CALL = 20.0  # seconds that a trial call may take at least
 LOGGED = 3  # failures of one step that are written out for each function; the others are counted
 
 
@@ -137,6 +139,20 @@ class CustomReward(Mechanism):
         "Start a worker, so that a function that cannot be loaded is found before training."
         try: self._pool.start()
         except RuntimeError as e: raise InputError(one_line(e)) from None
+
+    def try_out(self, problem: Problem) -> None:
+        "Call each function once, on a made-up right response; whatever fails now would fail in training."
+        response, usual = f"So the answer is \\boxed{{{problem.answer}}}.", self._pool.seconds
+        self.setup(None, None)
+        for name in self.weights:
+            self._pool.seconds, began = max(usual, FIRST_CALL), time.perf_counter()  # the first call may have to import something
+            try: reply = self._pool.ask(name, asdict(problem), response)
+            finally: self._pool.seconds = usual
+            if reply and time.perf_counter() - began > usual: reply = self._pool.ask(name, asdict(problem), response)
+            if "value" in (reply or {}): continue
+            why = (reply or {}).get("error") or f"it takes more than {usual:g} s or too much memory, or it crashes"
+            raise InputError(f"reward {name!r} fails on a trial response: {why}; expected is {name}(problem, response) -> one finite number, "
+                             "where problem.prompt and problem.answer are texts, and so is the response")
 
     def reward(self, step: int, groups: list[Group]) -> dict[str, Tensor]:
         "The weighted parts, each (N, G)."

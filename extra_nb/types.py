@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['REASONS', 'Problem', 'Request', 'Rollout', 'Verdict', 'Group', 'stable_hash', 'generator', 'InputError',
+__all__ = ['REASONS', 'Turn', 'Problem', 'Request', 'Rollout', 'Verdict', 'Group', 'stable_hash', 'generator', 'InputError',
            'unknown_name', 'one_line', 'cache_home']
 
 # %% ../nbs/00_types.ipynb #f020b167
@@ -21,13 +21,23 @@ from torch import Tensor
 
 # %% ../nbs/00_types.ipynb #77ff112b
 @dataclass(frozen=True)
+class Turn:
+    "Something said in a conversation before the question."
+    role: str  # "system", "user" or "assistant"
+    content: str
+
+
+@dataclass(frozen=True)
 class Problem:
     "One question whose answer a program can check."
     id: str  # Stable key: memories, archives, logs and seeds are indexed by it
-    prompt: str  # The text shown to the policy, before any chat template
+    prompt: str  # The text shown to the policy, before any chat template; of a conversation, the last thing that the user says
     answer: str  # The gold answer; only the verifier reads it
     source: str = ""  # Where it came from (a data set, a file, a generator)
     level: int | None = None  # Difficulty, where the source states one
+    turns: tuple[Turn, ...] = field(default=(), repr=False)  # What was said before the prompt
+    asks: tuple[str, ...] = field(default=(), repr=False)  # How the prompt says that an answer is to be written: names in `MARKS`
+    rendered: bool = field(default=False, repr=False)  # Is `prompt` what a chat template wrote, and final?
 
 # %% ../nbs/00_types.ipynb #187845bf
 @dataclass(frozen=True)

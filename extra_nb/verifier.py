@@ -18,6 +18,7 @@ from fastcore.basics import patch
 
 from .answers import FALLBACKS, extract
 from .judge import at_once
+from .tasks import as_asked
 from .types import REASONS, InputError, Problem, Verdict, unknown_name
 from .worker import Pool
 
@@ -66,6 +67,7 @@ class Verifier:
     def judge(self, problems: list[Problem], responses: list[str]) -> list[Verdict]:
         "Judge each response against its problem, with the problem's own scorer if it comes from reasoning-gym."
         own = [p.id.startswith("reasoning-gym/") for p in problems]
+        if len(problems) == len(responses): responses = [as_asked(p, r) for p, r in zip(problems, responses)]  # what the prompt asked for, as a box
         return self._verdicts([("score", p.id) if o else ("compare", p.answer) for p, o in zip(problems, own)], responses)
 
     def close(self) -> None:

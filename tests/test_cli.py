@@ -387,7 +387,7 @@ def test_the_six_benchmarks_load_and_every_gold_is_read_or_reported(name, shared
 
 
 def test_rewards_of_ones_own_are_added(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text("def brevity(problem, response): return 1 / (1 + len(response))\n\n\ndef broken(problem, response): raise ValueError\n")
+    (tmp_path / "mine.py").write_text("def brevity(problem, response): return 1 / (1 + len(response))\n\n\ndef broken(problem, response): return {f\"So the answer is \\\\boxed{{{problem.answer}}}.\": 1.0}[response]\n")
     rewards = f"{tmp_path / 'mine.py'}:brevity*0.5,{tmp_path / 'mine.py'}:broken"
     assert train_main(["--preset", "tiny", "--steps", "1", "--warm-start-steps", "1", "--heldout", "0", "--no-report", "--rewards", rewards,
                        "--out", str(tmp_path / "run")]) == 0

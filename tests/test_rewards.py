@@ -309,3 +309,41 @@ def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path, monkeypatch, where,
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match=words) as e: load_reward(where)
     assert "\n" not in str(e.value)
+
+
+# tried out beforehand
+
+@pytest.mark.parametrize("function, words", [
+    (lambda problem, response: 1.0, None), (lambda problem, response: True, None), (lambda problem, response: len(problem.prompt + response), None), (lambda problem, response: len(problem.turns), None),
+    (lambda problem, response: [1.0], "list"), (lambda problem, response: "1", "'1'"), (lambda problem, response: 1 / 0, "ZeroDivisionError"), (lambda response: 1.0, "TypeError"), (lambda problem, response: float("inf"), "inf"),
+    (lambda problem, response: {"reward": 1.0}, "dict"), (lambda problem, response: os._exit(1), "crashes")])
+def test_a_reward_is_tried_out_once(function, words):
+    reward = CustomReward({"mine": function}, timeout=5, workers=1)
+    try:
+        if words is None: return reward.try_out(PROBLEM)
+        with pytest.raises(InputError, match="reward 'mine'") as e: reward.try_out(PROBLEM)
+        assert words in str(e.value) and "mine(problem, response) -> one finite number" in str(e.value) and "\n" not in str(e.value)
+    finally: reward.close()
+
+
+def test_the_first_call_may_take_longer_than_the_others(monkeypatch):
+    import extra_nb.rewards as rewards
+    monkeypatch.setattr(rewards, "FIRST_CALL", 6.0)
+
+    def slow_at_first(problem, response):
+        import sys, time
+        if not hasattr(sys, "seen_by_this_test"): time.sleep(1.5)
+        sys.seen_by_this_test = True
+        return 1.0
+
+    def slow(problem, response):
+        import time
+        time.sleep(1.5)
+        return 1.0
+
+    for function, fails in ((slow_at_first, False), (slow, True)):
+        reward = CustomReward({"mine": function}, timeout=0.7, workers=1)
+        if fails:
+            with pytest.raises(InputError, match="more than 0.7 s"): reward.try_out(PROBLEM)
+        else: reward.try_out(PROBLEM)
+        reward.close()

@@ -1,18 +1,25 @@
 "Tasks: generated sums, files with every kind of fault, hub sets without a hub, splits and the resumable stream."
+import bz2
 import gzip
+import io
 import json
+import lzma
+import math
 import re
 import sys
 import types
 from collections import Counter
 
+import datasets
+import pandas
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extra_nb.tasks import (BENCHMARKS, HUB_SETS, ProblemStream, arithmetic, final_answer, from_rows, last_boxed, load_jsonl,
-                            load_problems, overlap, split_heldout, worked_solution)
-from extra_nb.types import InputError, Problem
+from extra_nb.tasks import (BENCHMARKS, HUB_SETS, PICK, ProblemStream, arithmetic, as_asked, final_answer, from_rows, last_boxed, load_jsonl,
+                            load_problems, marks_asked, overlap, split_heldout, worked_solution)
+from extra_nb.types import InputError, Problem, Turn
 
 
 def write(path, *rows):
@@ -172,6 +179,266 @@ def test_rows_are_never_lost_without_a_word():
     assert not any(p.prompt == "q3" for p in loaded.problems)  # both answers to q3 are gone, not only one
     assert (61, "conflicting answers") in loaded.skipped
     assert f"{len(loaded.skipped)} rows skipped" in loaded.summary()
+
+
+# files of every kind
+
+ROWS = [{"problem": "What is 2+2?", "answer": "4"}, {"problem": 'Which is "larger", 1,5 or\n2,5?', "answer": "2,5"}, {"problem": "7 minus 9?", "answer": "-2"}]
+PACK = {"": lambda b: b, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": lambda b: pyarrow.compress(b, codec="zstd", asbytes=True)}
+
+
+def as_csv(sign, encoding="utf-8"): return pandas.DataFrame(ROWS).to_csv(sep=sign, index=False).encode(encoding)
+
+
+def as_arrow(write):
+    sink = io.BytesIO()
+    write(pandas.DataFrame(ROWS), sink)
+    return sink.getvalue()
+
+
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+CONTENTS = {"a.jsonl": LINES, "a.ndjson": LINES, "a.JSONL": LINES, "lines.json": LINES, "array.jsonl": json.dumps(ROWS, indent=1).encode(), "array.json": json.dumps(ROWS).encode(),
+            "data.json": json.dumps({"version": "1", "data": ROWS}).encode(), "columns.json": pandas.DataFrame(ROWS).to_json().encode(),
+            "index.json": pandas.DataFrame(ROWS).to_json(orient="index").encode(), "split.json": pandas.DataFrame(ROWS).to_json(orient="split").encode(),
+            "splits.json": json.dumps({"test": ROWS[:1], "train": ROWS}).encode(), "viewer.json": json.dumps({"rows": [{"row_idx": i, "row": r} for i, r in enumerate(ROWS)]}).encode(),
+            "a.csv": as_csv(","), "semicolon.csv": as_csv(";"), "a.tsv": as_csv("\t"), "sheet.csv": as_csv(",", "utf-16"), "mark.csv": as_csv(",", "utf-8-sig"),
+            "a.parquet": as_arrow(lambda d, f: d.to_parquet(f)), "a.pq": as_arrow(lambda d, f: d.to_parquet(f, compression="zstd")), "a.feather": as_arrow(lambda d, f: d.to_feather(f))}
+
+
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize("name", CONTENTS)
+def test_files_of_every_kind_are_read_plain_and_packed(tmp_path, name, packed):
+    path = tmp_path / (name + packed)
+    path.write_bytes(PACK[packed](CONTENTS[name]))
+    loaded = load_problems(str(path))
+    assert [(p.prompt, p.answer) for p in loaded.problems] == [tuple(r.values()) for r in ROWS] and not loaded.skipped
+    assert [p.id for p in loaded.problems] == [f"{name.split('.')[0]}/{i}" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("name, content", [
+    ("x.txt", b"1+1=2"), ("noend", LINES), ("x.xlsx", b"PK"), ("bad.json", b'[{"problem": 1,'), ("text.json", b'"x"'), ("number.json", b"5"), ("empty.json", b""), ("list.json", b"[1, 2]"),
+    ("bad.parquet", b"PAR1 and so on"), ("empty.parquet", b""), ("bad.arrow", b"\x00" * 50), ("plain.jsonl.zst", LINES), ("plain.csv.gz", as_csv(",")), ("cut.jsonl.xz", lzma.compress(LINES)[:60]),
+    ("wide.csv", b"problem,answer\nWhich, 1 or 2?,2\n"), ("latin.csv", "problem,answer\né,1\n".encode("latin-1")), ("twice.csv", b"problem,problem,answer\na,b,1\n"), ("bytes.jsonl", bytes(range(256))),
+    ("head.csv", b"problem,answer\n"), ("empty.csv", b""), ("none.json", b"[]"), ("splits.json", json.dumps({"dev": ROWS, "test": ROWS}).encode()), ("columns.csv", b"a,b\n1,2\n")])
+def test_of_a_file_that_is_there_it_is_never_said_that_it_is_not(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as e: load_problems(str(tmp_path / name))
+    assert str(tmp_path / name) in str(e.value) and "\n" not in str(e.value) and not re.search("no such|find any|unknown problem set", str(e.value))
+    assert any(word in str(e.value) for word in ("jsonl", "empty", "expected one like", "quoted", "two columns", "split", "looked for"))
+
+
+def test_a_number_keeps_its_digits_and_a_table_its_texts(tmp_path):
+    (tmp_path / "a.json").write_text('[{"problem": "a", "answer": 1000000000000000000000000000001}, {"problem": "b", "answer": 0.10}]')
+    (tmp_path / "a.csv").write_text("problem,answer\na,007\nb,1.50\nc,None\nd,NA\n")
+    assert [p.answer for p in load_problems(str(tmp_path / "a.json")).problems] == ["1000000000000000000000000000001", "0.1"]
+    assert [p.answer for p in load_problems(str(tmp_path / "a.csv")).problems] == ["007", "1.50", "None", "NA"]
+
+
+def test_folders_of_files_and_of_save_to_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = datasets.Dataset.from_list(ROWS)
+    datasets.disable_progress_bars()
+    rows.save_to_disk("one"), datasets.DatasetDict(train=rows, test=rows.select([0])).save_to_disk("two"), datasets.DatasetDict(dev=rows, test=rows).save_to_disk("three")
+    (tmp_path / "files" / "data").mkdir(parents=True)
+    rows.to_parquet("files/data/train-00000-of-00002.parquet"), rows.select([0]).to_json("files/data/test.jsonl")
+    (tmp_path / "files" / "data" / "train-00001-of-00002.parquet").write_bytes((tmp_path / "files" / "data" / "train-00000-of-00002.parquet").read_bytes())
+    (tmp_path / "files" / "README.md").write_text("of no concern")
+    for name in ("one", "./two", "files", str(tmp_path / "two")):
+        loaded = load_problems(name)
+        assert [p.answer for p in loaded.problems] == [r["answer"] for r in ROWS] and loaded.problems[0].id == f"{name}/1"
+    assert load_problems("files").notes == {"other files in files, which belong to other splits and are not read": 1} and len(load_problems("files").skipped) == 3
+    assert len(load_problems("two", split="test").problems) == len(load_problems("two/test").problems) == len(load_problems("files", split="test").problems) == 1
+    for call, words in ((lambda: load_problems("three"), "dev, test"), (lambda: load_problems("two", split="dev"), "known: test, train"),
+                        (lambda: load_problems("files", split="validation"), "validation"), (lambda: load_problems(str(tmp_path / "files" / "none")), "no such file or folder")):
+        with pytest.raises(InputError, match=words): call()
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(InputError, match="no data file in this folder"): load_problems("bare")
+
+
+def test_several_files_patterns_and_the_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path), monkeypatch.setenv("HOME", str(tmp_path)), monkeypatch.setenv("DATA", str(tmp_path))
+    write(tmp_path / "one.jsonl", *ROWS[:2])
+    write(tmp_path / "two.jsonl", ROWS[2], {**ROWS[0], "answer": "4 "}, {"problem": "", "answer": "1"})
+    (tmp_path / "odd,name[1].csv").write_bytes(as_csv(","))
+    for name in ("one.jsonl,two.jsonl", "one.jsonl, two.jsonl", ["one.jsonl", "two.jsonl"], ("one.jsonl", tmp_path / "two.jsonl"), "*.jsonl", "[ot]*.jsonl", "~/*.jsonl", "$DATA/one.jsonl,${DATA}/two.jsonl"):
+        loaded = load_problems(name)
+        assert [p.id for p in loaded.problems] == ["one/1", "one/2", "two/1"]
+        assert [reason for _, reason in loaded.skipped] == ["repeated question", "empty question"] and str(loaded.skipped[0][0]).endswith("two.jsonl:2")
+    assert len(load_problems("odd,name[1].csv").problems) == len(load_problems("~/one.jsonl").problems) + 1 == 3
+    for name in ("one.jsonl,none.jsonl", "*.none", "~/none.csv", "none.parquet", "./none", "$NONE/one.jsonl", ","):
+        with pytest.raises(InputError, match="no such file or folder"): load_problems(name)
+    for name in ("one.jsonl,arithmetic:2", ["arithmetic", "one.jsonl"]):
+        with pytest.raises(InputError, match="cannot be mixed"): load_problems(name)
+
+
+OBJECTS = {"list": lambda: ROWS, "tuple": lambda: tuple(ROWS), "generator": lambda: (r for r in ROWS), "columns": lambda: {k: [r[k] for r in ROWS] for k in ROWS[0]},
+           "data frame": lambda: pandas.DataFrame(ROWS), "Dataset": lambda: datasets.Dataset.from_list(ROWS), "shuffled": lambda: datasets.Dataset.from_list(ROWS[::-1]).select([2, 1, 0]),
+           "DatasetDict": lambda: datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS), test=datasets.Dataset.from_list(ROWS[:1])),
+           "IterableDataset": lambda: datasets.Dataset.from_list(ROWS).to_iterable_dataset(), "table": lambda: pyarrow.Table.from_pylist(ROWS)}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_in_memory(name):
+    loaded = load_problems(OBJECTS[name]())
+    assert [(p.id, p.prompt, p.answer) for p in loaded.problems] == [(f"data/{i}", *r.values()) for i, r in enumerate(ROWS, 1)]
+    assert len(load_problems(OBJECTS[name](), n=2).problems) == 2
+    with pytest.raises(InputError, match="the data has 3"): load_problems(OBJECTS[name](), n=4)
+
+
+def test_problems_are_taken_as_they_are_and_other_things_refused():
+    problems = arithmetic(5)
+    assert load_problems(problems).problems == load_problems(iter(problems)).problems == problems
+    for wrong in (None, 5, [5], [ROWS[0], 5], [], {}, {1, 2}):
+        with pytest.raises(InputError) as e: load_problems(wrong)
+        assert "\n" not in str(e.value)
+
+
+# columns
+
+@pytest.mark.parametrize("rows, expected", [
+    ([{"problem": None, "question": "q", "answer": "1"}] , ["q"]), ([{"problem": "", "question": "q", "answer": "1"}, {"problem": " ", "question": "r", "answer": "1"}], ["q", "r"]),
+    ([{"problem": None, "answer": None}, {"problem": "q", "answer": "1"}], ["q"]), ([{"problem": "q", "answer": "1"}, {"question": "r", "label": "2"}], ["q", "r"]),
+    ([{"Question": "q", "Final Answer": "1"}], ["q"]), ([{"QUESTION": "q", "finalAnswer": "1"}], ["q"]), ([{"input": "q", "label": "1"}], ["q"]),
+    ([{"problem": "q", "generated_solution": "...", "expected_answer": "1"}], ["q"]), ([{"messages": [{"role": "user", "content": "q"}], "ground_truth": "1", "dataset": "x"}], ["q"]),
+    ([{"prompt": [{"role": "user", "content": "q"}], "reward_model": '{"ground_truth": "1"}'}], ["q"]), ([{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "\\boxed{1}"}]}], ["q"]),
+    ([{"prompt": '[{"role": "user", "content": "q"}]', "answer": "1"}], ["q"]), ([{"prompt": "[{'content': 'q', 'role': 'user'}]", "answer": "1"}], ["q"]),
+    ([{"prompt": {"role": "user", "content": "q"}, "answer": "1"}], ["q"]), ([{"instruction": "Add.", "input": "1+1", "output": "2"}, {"instruction": "q", "input": "", "output": "2"}], ["Add.\n\n1+1", "q"])])
+def test_columns_are_found_over_all_rows(rows, expected):
+    assert [p.prompt for p in load_problems(rows).problems] == expected
+
+
+def test_an_empty_question_is_not_filled_from_a_column_of_another_kind():
+    loaded = load_problems([{"problem": "q", "prompt": "Solve: q", "answer": "1"}, {"problem": "", "prompt": "Solve:", "answer": "2"}])
+    assert [p.prompt for p in loaded.problems] == ["q"] and loaded.skipped == [(2, "empty question")]
+
+
+def test_verl_rows_as_a_data_frame_gives_them():
+    import numpy
+    frame = pandas.DataFrame([{"prompt": numpy.array([{"role": "user", "content": "q"}], dtype=object), "reward_model": {"ground_truth": numpy.array(["4"], dtype=object)}}])
+    problem, = load_problems(frame).problems
+    assert (problem.prompt, problem.answer) == ("q", "4")
+
+
+@pytest.mark.parametrize("value, expected", [
+    (4, "4"), (15.0, "15.0"), (True, "True"), (False, "False"), (0, "0"), (-2, "-2"), (10**30, "1" + "0" * 30), (0.1, "0.1"), ("1/2", "1/2"), ([3], "3"), (["1", "2"], "1, 2"), ('["4"]', "4"), ("[1, 2]", "[1, 2]"),
+    ({"value": 7}, "7"), ({"text": ["x"], "start": [3]}, "x"), (math.inf, r"\infty"), (-math.inf, r"-\infty"), ("He has\n#### 1,200", "1200"), (None, "empty answer"), (math.nan, "empty answer"), ("", "empty answer"),
+    (" ", "empty answer"), ([], "empty answer"), ([None], "empty answer"), ({}, "empty answer"), ({"x": 2}, "answer that is an object"), (10**5000, "number with too many digits")], ids=lambda v: str(type(v)) + str(v)[:20] if not isinstance(v, int) or v < 10**99 else "huge")
+def test_answers_of_every_type(value, expected):
+    loaded = load_problems([{"problem": "q", "answer": value}, {"problem": "other", "answer": "1"}])
+    found = [p.answer for p in loaded.problems if p.prompt == "q"] or [reason for _, reason in loaded.skipped]
+    assert found == [expected]
+    if loaded.skipped: assert f"1 {expected}" in loaded.summary()
+
+
+@pytest.mark.parametrize("solution, expected", [
+    (r"We add. \boxed{4}", "4"), ("4", "4"), ("x = 3 or x = 4", "x = 3 or x = 4"), ("We add.\nThe answer is: 694", "694"), ("It is so.\n#### 7", "7"), ("We add the two numbers and find that the answer is 4.", None),
+    ("First we compute 2+2=4.\nThen 4+4=8.\nSo 8.", None), ("我们把两个数字相加然后得到最后的结果是四", None)])
+def test_a_solution_gives_its_marked_answer_or_is_counted(solution, expected):
+    loaded = load_problems([{"problem": "q", "solution": solution}, {"problem": "other", "solution": "1"}])
+    assert [p.answer for p in loaded.problems][:-1] == ([expected] if expected else [])
+    assert ("1 solution without a marked answer" in loaded.summary()) == (expected is None)
+
+
+# conversations
+
+def test_turns_before_the_question_are_kept_and_those_after_it_counted():
+    chat = [{"role": "system", "content": "Be brief."}, {"from": "human", "value": "1+1?"}, {"role": "assistant", "content": "2"}, {"role": "user", "content": [{"type": "text", "text": "Twice "}, {"type": "text", "text": "that?"}]}]
+    loaded = load_problems([{"prompt": chat, "answer": "4"}, {"prompt": [*chat[3:], {"role": "assistant", "content": "4"}], "answer": "4"}, {"prompt": [{"role": "system", "content": ""}, {"role": "user", "content": "q"}], "answer": "1"},
+                            {"prompt": [{"role": "assistant", "content": "x"}], "answer": "1"}, {"system": "Be kind.", "prompt": "r", "answer": "1"}])
+    assert [p.prompt for p in loaded.problems] == ["Twice that?", "Twice that?", "q", "r"]
+    assert [p.turns for p in loaded.problems] == [(Turn("system", "Be brief."), Turn("user", "1+1?"), Turn("assistant", "2")), (), (), (Turn("system", "Be kind."),)]
+    for words in ("2 with a system turn", "1 with earlier turns", "1 with an assistant's turn after the question", "1 question without a user turn"): assert words in loaded.summary()
+
+
+def test_the_same_last_turn_after_other_turns_is_another_question():
+    def row(first, answer, system="s"): return {"prompt": [{"role": "system", "content": system}, {"role": "user", "content": first}, {"role": "assistant", "content": "ok"}, {"role": "user", "content": "And twice that?"}], "answer": answer}
+    loaded = load_problems([row("1+1", "4"), row("2+2", "8"), row("1+1", "4", "another"), row("3+3", "12"), row("3+3", "13")])
+    assert [p.answer for p in loaded.problems] == ["4", "8"] and Counter(r for _, r in loaded.skipped) == {"repeated question": 1, "conflicting answers": 2}
+    assert len(overlap(loaded.problems, [loaded.problems[0]])) == 1
+    assert ProblemStream(loaded.problems).fingerprint != ProblemStream([Problem(p.id, p.prompt, p.answer) for p in loaded.problems]).fingerprint
+
+
+@pytest.mark.parametrize("row", [
+    {"prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "q"}]}]}, {"prompt": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "q"}]}]},
+    {"prompt": "q", "image": {"bytes": b"x", "path": None}}, {"prompt": "q", "images": ["a.png"]}, {"prompt": "q", "image_1": "a.png"}, {"prompt": "<image>q"}, {"prompt": "q", "decoded_image": b"x"}])
+def test_images_are_counted(row):
+    loaded = load_problems([{**row, "answer": "1"}, {"prompt": "other", "answer": "1", "image": None, "images": [], "image_1": {"bytes": None, "path": None}}])
+    assert [p.prompt for p in loaded.problems] == ["other"] and "1 question with an image" in loaded.summary()
+
+
+@pytest.mark.parametrize("prompt", [
+    "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", "<s>[INST] q [/INST]",
+    "<bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n", "<｜begin▁of▁sentence｜><｜User｜>q<｜Assistant｜>", "<|user|>\nq<|end|>\n<|assistant|>\n", "[gMASK]<sop><|user|>\nq<|assistant|>"])
+def test_prompts_that_a_template_wrote_stay_as_they_are(prompt):
+    loaded = load_problems([{"prompt": prompt, "answer": "1"}])
+    assert loaded.problems[0].prompt == prompt and loaded.problems[0].rendered and "1 rendered for a chat template" in loaded.summary()
+
+
+def test_ordinary_prompts_are_not_taken_for_rendered_ones():
+    texts = [r"|x|<3", "<x>", "Is <|a|> a norm?", "[1] What?", "What does <|im_start|> mean?", "< |y| >"]
+    assert not any(p.rendered for p in load_problems([{"prompt": t, "answer": "1"} for t in texts]).problems)
+
+
+# choices
+
+@pytest.mark.parametrize("rows, golds", [
+    ([{"choices": ["a", "b", "c"], "answer": 1}, {"choices": ["4", "2", "0"], "answer": 2}], ["B", "C"]), ([{"choices": ["a", "b", "c"], "answer": 3}, {"choices": ["x", "y", "z"], "answer": 1}], ["C", "A"]),
+    ([{"choices": ["3", "4", "5"], "answer": "4"}], ["B"]), ([{"choices": [3, 4, 5], "answer": 4}], ["B"]), ([{"options": ["A)21", "B)22"], "correct": "B"}], ["B"]), ([{"choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "B"}], ["B"]),
+    ([{"choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"}], ["B"]), ([{"A": "21", "B": "22", "C": "5", "answer": "C"}], ["C"]), ([{"options": {"A": "x", "B": "y"}, "answer": "y", "answer_idx": "B"}], ["B"]),
+    ([{"options": '["x", "y"]', "answer": "(B)"}], ["B"]), ([{"options": [{"key": "A", "text": "x"}, {"key": "B", "text": "y"}], "answer": "B. y"}], ["B"]), ([{"option_a": "x", "option_b": "y", "answer": "b"}], ["B"]),
+    ([{"choices": ["x", "y"], "solution": r"Clearly \boxed{\text{B}} or \boxed{B}"}], ["B"])])
+def test_choices_stand_in_the_prompt_and_the_letter_is_judged(rows, golds):
+    loaded = load_problems([{"question": f"q{i}", **row} for i, row in enumerate(rows)])
+    assert [p.answer for p in loaded.problems] == golds and f"{len(rows)} with choices" in loaded.summary()
+    for i, p in enumerate(loaded.problems): assert re.fullmatch(rf"q{i}\nA\. .+\nB\. [^$]+\n{re.escape(PICK)}", p.prompt)
+
+
+def test_choices_that_are_there_already_are_not_repeated_and_strange_golds_counted():
+    loaded = load_problems([{"question": "Which? (A) one km (B) two km", "options": ["one km", "two km"], "answer": "two km"}, {"question": "r", "options": ["x", "y"], "answer": "z"}, {"question": "s", "options": [], "answer": "z"}])
+    assert [(p.prompt, p.answer) for p in loaded.problems] == [("Which? (A) one km (B) two km", "B"), ("s", "z")] and "1 answer that is none of the choices" in loaded.summary()
+
+
+# how an answer is asked for
+
+@pytest.mark.parametrize("mark, text", [
+    ("box", r"Please output the final answer within \boxed{}."), ("box", r"Put your answer in \boxed{answer}"), ("box", r"Enclose it in \boxed."), ("box", r"Therefore, the final answer is: $\boxed{ANSWER}$."),
+    ("box", "Your final answer should be in a box."), ("box", r"请以“Answer: \boxed{<final_answer>}”的格式"), ("box", r"Write it as $\boxed{\text{your answer}}$"), ("hash", 'Let\'s think step by step and output the final answer after "####".'),
+    ("hash", "Return your answer as #### <number>"), ("hash", "Finish with #### and the answer"), ("hash", "Q: 1+1\nA: two\n#### 2\n\nQ: 2+2\nA:"), ("tag", "<think> reasoning process here </think> <answer> answer here </answer>"),
+    ("tag", "enclosed within <think> </think> and <answer> </answer> tags"), ("line", "The last line of your response should be of the form Answer: $Answer (without quotes)"), ("line", "Finish with 'The answer is: <number>'"),
+    ("line", 'Remember to put your answer on its own line after "Answer:".'), ("line", "The last line of your response should be in the following format: 'ANSWER: $LETTER'")])
+def test_prompts_that_say_how_to_answer(mark, text):
+    for row in ({"prompt": f"Half of three? {text}"}, {"prompt": [{"role": "system", "content": text}, {"role": "user", "content": "Half of three?"}]}):
+        problem, = (loaded := load_problems([{**row, "answer": "1.5"}])).problems
+        assert mark in problem.asks and "so that no instruction of ours is added" in loaded.summary()
+
+
+@pytest.mark.parametrize("text", [r"What is $\boxed{11}\times\boxed{20}$?", r"$3+\boxed{}=7$", r"Let $\boxed{N}$ be the number of divisors", r"so $y=\boxed{x / 2-1}$", "Rocky boxed 190 fights.", "#### Question 3\nHalf?", "Half?\nAnswer:",
+                                  "What answer did he put in the box?", "If the answer is 64, what is x?", "Place five balls in a box."])
+def test_prompts_that_only_look_so(text): assert marks_asked(text) == ()
+
+
+@pytest.mark.parametrize("asks, response, expected", [
+    (("hash",), "2*600\n#### 1,200\n", r"\boxed{1200}"), (("hash",), r"#### \boxed{12}", r"\boxed{12}"), (("hash",), "#### **12**", r"\boxed{12}"), (("hash",), "#### 1,2", r"\boxed{1,2}"), (("hash",), r"so \boxed{12}", r"so \boxed{12}"), (("hash",), "12", "12"),
+    (("tag",), "<think>7</think><answer> 12 </answer>", r"\boxed{12}"), (("tag",), r"<answer>\boxed{12}</answer>", r"\boxed{12}"), (("tag",), "<answer>12", "<answer>12"), (("line",), "so\nAnswer: 12", r"\boxed{12}"), (("line",), "**Final answer:** 12\nbye", r"\boxed{12}"),
+    (("line",), "Answer:\n12", "Answer:\n12"), (("box", "line"), "Answer: 12", r"\boxed{12}"), (("box", "hash"), "\\boxed{3}\n#### 4", "\\boxed{3}\n#### 4"), (("box",), "#### 4", "#### 4"), ((), "#### 4", "#### 4")])
+def test_responses_are_read_as_they_were_asked_for(asks, response, expected):
+    assert as_asked(Problem("p", "q", "12", asks=asks), response) == expected
+
+
+def test_the_verifier_judges_what_stands_where_the_prompt_asked_for_it():
+    from extra_nb.verifier import Verifier
+    problems = load_problems([{"prompt": f"{i}*600? Output the final answer after \"####\".", "answer": f"work\n#### {i * 600:,}"} for i in (1, 2)] + [{"prompt": "2*2?", "answer": "4"}]).problems
+    with Verifier(timeout=10, workers=1) as verifier:
+        assert [v.reason for v in verifier.judge(problems, ["#### 600", "#### 1,300", "#### 4"])] == ["correct", "wrong", "no_answer"]
+        with pytest.raises(InputError): verifier.judge(problems, ["#### 600"])
+
+
+@pytest.mark.parametrize("text", ["#" * 500_000, "<answer>" * 60_000, "answer" * 80_000 + ":", "\\boxed{" * 70_000, "Answer" + " " * 500_000 + ":", "<answer> " * 50_000 + "x" * 1000, "line " * 100_000, "in a " * 100_000, "*" * 500_000 + "answer:"])
+def test_marks_are_looked_for_in_one_pass(text):
+    import time
+    start = time.perf_counter()
+    marks_asked(text), [as_asked(Problem("p", "q", "1", asks=(m,)), text) for m in ("hash", "tag", "line", "box")]
+    assert time.perf_counter() - start < 5
 
 
 # sets by name
