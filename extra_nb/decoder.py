@@ -27,8 +27,9 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .kernels import attend_one, can_attend, can_fuse, columns_inside, gated, rms_norm
-from .policy import FAULTS, Policy, body_of, cache_argument, evaluating, fault, text_config
-from .types import InputError
+from .loading import body_of
+from .policy import FAULTS, Policy, cache_argument, evaluating, text_config
+from .types import InputError, one_line
 
 # %% ../nbs/02c_decoder.ipynb #d5e5ce6f
 def left_pad(
@@ -681,7 +682,7 @@ def truth_of(
             with computing(policy, "fp32"): exact = plain_numbers(policy, text)
             fine = policy.base.dtype == torch.float32  # or nothing finer is at hand to compare with
             usual = mean_error(plain_numbers(policy, text), exact) if fine and policy.compute_dtype != "fp32" else 0.0
-        except FAULTS as e: raise InputError(f"{policy.name}: a plain forward pass in {policy.compute_dtype} breaks ({fault(e)})") from e
+        except FAULTS as e: raise InputError(f"{policy.name}: a plain forward pass in {policy.compute_dtype} breaks ({one_line(e)})") from e
     if not exact.isfinite().all(): raise InputError(f"{policy.name}: its logits are not finite numbers on ordinary text")
     return Truth(text, exact, 2 * usual + FINE if fine else COARSE)
 
@@ -699,7 +700,7 @@ def first_right(
     for name, way in ways.items():
         try: found = way()
         except FAULTS as e:
-            wrong.append(f"{name}: {fault(e)}")
+            wrong.append(f"{name}: {one_line(e)}")
             continue
         if right(found): return name, "; ".join(wrong)
         wrong.append(f"{name}: up to {(found - truth.exact).abs().max():.2g} nats off")
@@ -757,7 +758,7 @@ def _tried(policy: Policy, fuse: bool, truth: Truth) -> str:  # Why not; "" if t
         twin.renew()
         error = mean_error(decoded_numbers(policy, truth.text, FastDecoder, twin), truth.exact)
     except FAULTS as e:  # an architecture of another make, or another transformers
-        return f"not made for its layers ({fault(e)})"
+        return f"not made for its layers ({one_line(e)})"
     if not error <= truth.bound: return f"its log-probabilities are {error:.2g} nats off, where {truth.bound:.2g} is rounding"
     policy.twin, policy.decoding = twin, "fused" if twin.fused else "fast"
     return ""

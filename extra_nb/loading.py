@@ -7,9 +7,9 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['REMOTE', 'TAKEN_OUT', 'check_kind', 'quantisation', 'naming', 'reason', 'named', 'counted', 'check_whole',
-           'check_finite', 'check_vocabulary', 'read_config', 'read_tokenizer', 'read_model', 'check_decoder',
-           'add_lora', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
-           'without_kernel_note']
+           'check_finite', 'check_vocabulary', 'read_config', 'read_tokenizer', 'read_model', 'body_of',
+           'check_decoder', 'add_lora', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at',
+           'attach', 'merge', 'without_kernel_note']
 
 # %% ../nbs/01f_loading.ipynb #ld77de68
 import logging
@@ -17,6 +17,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -240,6 +241,14 @@ def _quantising(method: str | None, weights: str, device: str) -> dict:
     return {"device_map": {"": device}} if method else {"device_map": {"": device}, "quantization_config": nf4}
 
 
+def body_of(
+    model: nn.Module,  # A causal language model of `transformers`
+) -> nn.Module | None:  # Called with `input_ids`; None: it has none
+    "A model without its head: what `get_decoder` finds, where that is the body; some architectures have another module by that name."
+    found = [model.get_decoder() if hasattr(model, "get_decoder") else None, getattr(model, "base_model", None), getattr(model, "model", None)]
+    return next((x for x in found if x is not None and x is not model and "input_ids" in signature(x.forward).parameters), None)
+
+
 @torch.no_grad()
 def check_decoder(
     name: str,  # For the message
@@ -247,9 +256,9 @@ def check_decoder(
 ):
     "Refuse a model without body and head, or one that reads a text backwards."
     kind = type(model).__name__
-    head, body = model.get_output_embeddings(), model.get_decoder() if hasattr(model, "get_decoder") else None
-    if not isinstance(head, nn.Module) or body in (None, model, head):
-        raise InputError(f"model {name!r}: {kind} does not say which part of it is the {'head' if body not in (None, model, head) else 'body'}, so it cannot be trained here")
+    head, body = model.get_output_embeddings(), body_of(model)
+    if not isinstance(head, nn.Module) or body is None:
+        raise InputError(f"model {name!r}: {kind} does not say which part of it is the {'body' if body is None else 'head'}, so it cannot be trained here")
     rows = model.get_input_embeddings().weight.shape[0]
     ids = torch.tensor([[4, 5, 6, *range(7, 16)], [4, 5, 6, *range(16, 25)]], device=model.get_input_embeddings().weight.device) % rows
     try: one, other = model.eval()(input_ids=ids).logits[:, :3].float()

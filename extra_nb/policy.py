@@ -7,9 +7,9 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['ALPHABET', 'DTYPES', 'FAULTS', 'ADAPTERS', 'SMOLLM2_WHEEL', 'SMOLLM2_FILE', 'tiny_tokenizer', 'Policy', 'end_tokens',
-           'text_config', 'rotations', 'longrope_switch', 'context_length', 'cache_argument', 'body_of', 'fault',
-           'evaluating', 'tiny_policy', 'faster_dtype', 'device_named', 'compute_named', 'keep_freed_memory',
-           'recompute_activations', 'load_policy', 'smollm2_folder', 'load_smollm2']
+           'text_config', 'rotations', 'longrope_switch', 'context_length', 'cache_argument', 'evaluating',
+           'tiny_policy', 'faster_dtype', 'device_named', 'compute_named', 'keep_freed_memory', 'recompute_activations',
+           'load_policy', 'smollm2_folder', 'load_smollm2']
 
 # %% ../nbs/02a_policy.ipynb #f020b167
 import ctypes
@@ -40,7 +40,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .loading import adapter_at, add_lora, attach, check_vocabulary, check_whole, lora_sentence, merge, naming, read_config, read_model, read_tokenizer
+from .loading import adapter_at, add_lora, attach, body_of, check_vocabulary, check_whole, lora_sentence, merge, naming, read_config, read_model, read_tokenizer
 from .tasks import STEP_BY_STEP, marks_asked
 from .types import InputError, Problem, Turn, cache_home, one_line, unknown_name
 
@@ -208,24 +208,7 @@ def cache_argument(
     return "cache" if "cache" in signature(kind.forward).parameters else "past_key_values"
 
 
-def body_of(
-    model: nn.Module,  # A causal language model of `transformers`
-) -> nn.Module:  # Called with `input_ids`
-    "A model without its head: what `get_decoder` finds, where that is the body; some architectures have another module by that name."
-    found = [model.get_decoder(), model.base_model, getattr(model, "model", None)]
-    bodies = [x for x in found if x is not None and x is not model and "input_ids" in signature(x.forward).parameters]
-    if not bodies: raise InputError(f"{type(model).__name__} has no body that reads tokens, so it cannot be trained here as a causal language model")
-    return bodies[0]
-
-
 FAULTS = (TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError)  # what models raise that are of another make
-
-
-def fault(
-    error: Exception,
-) -> str:
-    "An error of somebody else's code, in a few words of one line."
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 @contextmanager
@@ -293,7 +276,7 @@ def check_head(self: Policy):
         with evaluating(self.model):
             with self.autocast(): theirs = self.model(input_ids=ids, attention_mask=mask, position_ids=positions).logits.float()
             ours = self.logits(self.hidden(ids, mask, positions))
-    except FAULTS as e: raise InputError(f"{self.name}: {type(self.base).__name__} cannot be run as a causal language model ({fault(e)})") from e
+    except FAULTS as e: raise InputError(f"{self.name}: {type(self.base).__name__} cannot be run as a causal language model ({one_line(e)})") from e
     if not torch.allclose(ours, theirs, atol=1e-2, rtol=1e-2):
         kind = type(self.base).__name__
         raise InputError(f"{self.name}: {kind} changes its logits after the head in a way that extra_nb does not know")
