@@ -69,6 +69,7 @@ class RunConfig(TrainConfig):
     adapter: str = "none"  # "none": full fine-tuning; "lora"; "qlora": LoRA over nf4 weights
     lora_rank: int = 16  # Rank of a new adapter; one that is trained on keeps its own
     lora_alpha: float = 32.0  # Scale of a new adapter
+    check: bool = True  # Hold the model against a plain forward pass before it is used (seconds)
     allow_missing: bool = False  # Let weights that the model's checkpoint lacks begin with random numbers
     trust_remote_code: bool = False  # Let program code out of the model's repository run
     weights: str = "fp32"  # Precision of the weights: "fp32" or "bf16" (bf16 swallows small updates; for frozen weights under LoRA)
@@ -467,7 +468,7 @@ def build_policy(
     if "instruction" not in prompt and config.model != "tiny": prompt["instruction"] = "{problem}" if generated(config) else STEP_BY_STEP
     return load_policy(config.model, adapter=config.adapter, lora_rank=config.lora_rank, lora_alpha=config.lora_alpha, weights=config.weights,
                        compute=config.compute, device=config.device, template=config.template, seed=config.seed,
-                       allow_missing=config.allow_missing, trust_remote_code=config.trust_remote_code, say=say, **prompt)
+                       check=config.check, allow_missing=config.allow_missing, trust_remote_code=config.trust_remote_code, say=say, **prompt)
 
 # %% ../nbs/11_cli.ipynb #a51086b2
 def read_problems(
@@ -781,6 +782,7 @@ class EvalConfig:
     template: str = "auto"  # "chat", "plain", or "auto"
     compute: str = "auto"  # "fp32", "bf16", or "auto": whichever is faster here
     weights: str = "fp32"  # Precision of the weights: "fp32" or "bf16"
+    check: bool = True  # Hold the model against a plain forward pass before it is used (seconds)
     allow_missing: bool = False  # Let weights that the model's checkpoint lacks begin with random numbers
     trust_remote_code: bool = False  # Let program code out of the model's repository run
     device: str = "auto"  # "cpu", "cuda", or "auto"

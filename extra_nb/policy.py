@@ -697,6 +697,7 @@ def load_policy(
     device: str = "auto",  # "auto": the GPU if there is one
     template: str = "auto",  # "auto": the chat template if the tokenizer has one, else plain
     seed: int = 0,  # Initial adapter weights, those of "tiny", and those that a checkpoint lacks
+    check: bool = True,  # Let it be held against a plain forward pass when it is first used (seconds)
     allow_missing: bool = False,  # Let weights that a checkpoint lacks begin with random numbers
     trust_remote_code: bool = False,  # May code out of the model's repository run?
     say: Callable[[str], None] | None = print,  # Called with lines on what was loaded; None: silent
@@ -723,6 +724,7 @@ def load_policy(
     if template == "auto": template = "chat" if getattr(tokenizer, "chat_template", None) else "plain"
     with naming("model", name): policy = Policy(model, tokenizer, name, template=template, compute_dtype=compute_named(compute, read.base, device), **kwargs)
     if saved: policy.keep_reference()
+    if not check: policy.checked |= {"decoding", "scoring"}
     return policy
 
 
