@@ -8,8 +8,8 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['ATTENTION', 'GROWTH', 'PREFILL', 'TEXT', 'FINE', 'COARSE', 'log', 'left_pad', 'prefill', 'PlainDecoder', 'Grid',
            'stacked', 'Slots', 'Twin', 'shared_head', 'FastDecoder', 'Passage', 'passage', 'numbers', 'plain_numbers',
-           'decoded_numbers', 'mean_error', 'computing', 'Truth', 'truth_of', 'first_right', 'unlike_the_fast_way',
-           'twin_of', 'check_decoding', 'decoder']
+           'decoded_numbers', 'mean_error', 'computing', 'in_32_bits', 'Truth', 'truth_of', 'first_right',
+           'unlike_the_fast_way', 'twin_of', 'check_decoding', 'decoder']
 
 # %% ../nbs/02c_decoder.ipynb #1ada5b31
 import logging
@@ -654,6 +654,13 @@ def computing(policy: Policy, dtype: str):  # "fp32" or "bf16"
     finally: policy.compute_dtype = before
 
 
+def in_32_bits(
+    policy: Policy,
+) -> bool:
+    "Do all weights have 32 bits? Those of bf16 and nf4 models have fewer, whatever the precision of what is computed with them."
+    return all(p.dtype == torch.float32 for p in policy.base.parameters())
+
+
 @dataclass(frozen=True)
 class Truth:
     "What a policy says about a passage in exact arithmetic."
@@ -668,7 +675,7 @@ class Truth:
     ) -> bool:
         "Was the same function computed? Where weights have few bits, rounding alone can be large, and the mean has to do."
         off = (found - self.exact).abs()
-        return bool(off.max() <= FINE if policy.base.dtype == torch.float32 else off.mean() <= COARSE)
+        return bool(off.max() <= FINE if in_32_bits(policy) else off.mean() <= COARSE)
 
 
 @torch.no_grad()
@@ -680,7 +687,7 @@ def truth_of(
     with evaluating(policy.model):
         try:
             with computing(policy, "fp32"): exact = plain_numbers(policy, text)
-            fine = policy.base.dtype == torch.float32  # or nothing finer is at hand to compare with
+            fine = in_32_bits(policy)  # or nothing finer is at hand to compare with
             usual = mean_error(plain_numbers(policy, text), exact) if fine and policy.compute_dtype != "fp32" else 0.0
         except FAULTS as e: raise InputError(f"{policy.name}: a plain forward pass in {policy.compute_dtype} breaks ({one_line(e)})") from e
     if not exact.isfinite().all(): raise InputError(f"{policy.name}: its logits are not finite numbers on ordinary text")

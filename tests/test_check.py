@@ -250,6 +250,19 @@ def test_modes_come_back_module_by_module():
     assert [m.training for m in policy.model.modules()] == modes and sum(modes) == 1
 
 
+@pytest.mark.parametrize("compute", ["fp32", "bf16"])
+def test_weights_of_few_bits(compute, tmp_path, caplog):
+    "What is computed from bf16 or nf4 weights is rounded everywhere, and that is no fault of padding."
+    policy = policies.family("Llama", hidden_size=64, intermediate_size=128, head_dim=16)
+    policy.save(tmp_path)
+    for weights in (dict(weights="bf16"), dict(adapter="qlora")):
+        other = load_policy(str(tmp_path), compute=compute, device="cpu", instruction="{problem}\n", say=None, **weights)
+        rollouts = drawn(other)
+        assert other.pads and not decoder.in_32_bits(other)
+        with torch.no_grad(): assert (score(other, rollouts)[0] - torch.cat([r.logprobs for r in rollouts])).abs().mean() < 0.05
+        assert other.shares and not [line for line in caplog.messages if "padding" in line or "context of its own" in line]
+
+
 def test_a_short_context_is_enough():
     for context in (5, 8, 24):
         policy = tiny_policy(context=context)
