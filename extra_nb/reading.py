@@ -201,7 +201,8 @@ def _unit_behind(text: str) -> int | None:
         elif word and word not in _FUNCTION_NAMES:
             glued = m.start() and text[m.start() - 1] not in " })/"
             known = unit(word) is not None
-            if start is None and (known and len(word) > 1 or not glued and len(word) > 2 or word in ("st", "nd", "rd", "th")): start = m.start()
+            if start is None and not re.search(r"(?:[0-9)}\]%]|\\pi)\s?\Z", text[max(0, m.start() - 5):m.start()]): pass
+            elif start is None and (known and len(word) > 1 or not glued and len(word) > 2 or word in ("st", "nd", "rd", "th")): start = m.start()
             elif start is None and known and re.match(r"(?:\^\{?[0-9]\}?)?\s?/\s?(?:s|h|hr|min|sec)(?![A-Za-z])", text[m.end():]): start = m.start()
             elif start is not None and (len(word) > 1 or known): pass
             else: start = None
@@ -237,7 +238,7 @@ def value(
     text: str,
 ) -> Reading:
     "A number or a formula with its unit apart, or words."
-    text, marks = re.sub(r"[.,;]+\Z", "", text.strip()) if not re.search(r"[0-9]\.\.\.\Z", text.strip()) else text.strip(), ()
+    text, marks = _ended(text), ()
     if match := _MINUTES.fullmatch(text):
         angle = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(int(match[3] or 0), 3600)
         return Reading("value", rf"\frac{{{angle.numerator}}}{{{angle.denominator}}}", marks=("deg",))
@@ -291,10 +292,17 @@ def _plus_minus(text: str) -> Reading | None:
 # %% ../nbs/01b_reading.ipynb #fddf34d5
 _OR, _ALSO = "\x1f", "\x1e"  # stand for "or" and "and"
 _SPOKEN = {_OR: "or|ou|oder|或者|或", _ALSO: "and|et|und|和|及|与"}
-_AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(and|et|und|y|e|和|及|与)|or|ou|oder|o|或者|或)\s?[:,]?\s?\}"
-                  r"|(?<![A-Za-z\\])(?:(and|et|und)|or|ou|oder)(?![A-Za-z])|(和|及|与)|或者|或"
+_AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(?P<and1>and|et|und|y|e|和|及|与)|or|ou|oder|o|或者|或)\s?[:,]?\s?\}"
+                  r"|\\text\s?\{(?P<words>(?:\s?(?:(?P<and2>and)|(?P<or2>or))(?= ))?(?:[^{}]|\{[^{}]*\})*)\}"
+                  r"|(?<![A-Za-z\\])(?:(?P<and3>and|et|und)|or|ou|oder)(?![A-Za-z])|(?P<and4>和|及|与)|或者|或"
                   r"|(?<=[)\]}0-9])\s?or\s?(?=[(A-Za-z0-9\\])")
-_AND_WITHIN = re.compile(r"\\text\s?\{\s?(?:(and)|or)(?= )")
+
+
+def _conjunction(m: re.Match) -> str:
+    "The sign that stands for a word; other words stay as they are."
+    if m["words"] is None: return _ALSO if m["and1"] or m["and3"] or m["and4"] else _OR
+    if not (m["and2"] or m["or2"]): return m[0]
+    return (_ALSO if m["and2"] else _OR) + rf"\text{{{m['words'].strip()[3 if m['and2'] else 2:]}}}"
 
 
 def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool = False) -> Reading:
@@ -310,11 +318,15 @@ def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool 
     return Reading(kind, "", tuple(parts), marks=marks)
 
 
+def _ended(text: str) -> str:
+    "Without the punctuation at the end; three dots behind digits belong to a number."
+    text = text.strip()
+    return text if re.search(r"[0-9]\.\.\.\Z", text) else text.rstrip(".;, ")
+
+
 def _several(text: str) -> Reading:
     "Several answers, or one."
-    text = _AND.sub(lambda m: _ALSO if m.lastindex else _OR, text)
-    text = _AND_WITHIN.sub(lambda m: (_ALSO if m[1] else _OR) + r"\text{", text)
-    text = re.sub(rf"\s?[,;]?\s?([{_OR}{_ALSO}])\s?(?:\\text\s?\{{\s?\}})?\s?[,;]?\s?", r"\1", re.sub(r"[.;,\s]+\Z", "", text)).strip()
+    text = re.sub(rf"\s?[,;]?\s?([{_OR}{_ALSO}])\s?(?:\\text\s?\{{\s?\}})?\s?[,;]?\s?", r"\1", _AND.sub(_conjunction, _ended(text))).strip()
     if found := _residues(text): return found
     found = tokens(text)
     if _OR in text and _ALSO in text and re.search(r"[<>]|\\[gl]eq|\\neq", text):
@@ -541,6 +553,8 @@ _MINUS_SET = re.compile(r"(\\\}|\)|\]|\\mathbb\s?\{?R\}?)\s?-\s?(?=\\\{)")
 def _without_words_before(text: str) -> str:
     "Drop words that say nothing; `Unreadable` if others stand before a value."
     said, rest = [], text
+    pieces, signs = split(tokens(text), _SIGN) if _closed(text) else ([text], [])
+    if signs and is_name(pieces[0]) and not _NO_UNITS & set(re.findall("[a-z]+", re.sub(_TEXT, r" \1 ", pieces[0]).lower())): return text
     while match := _LEAD.match(rest):
         behind, words = rest[match.end():], re.findall(r"[^\W_]+|[^\s\w,.:]", match[1] if match[1] is not None else match[2])
         names = [w.lower() for w in words]
@@ -652,7 +666,7 @@ def _alone(r: Reading) -> tuple[Reading, ...]: return r.parts if r.kind in ("lis
 _BEHIND = re.compile(r"[,;.]?\s?(?:\\text\s?\{\s?,?\s?)?(?<![A-Za-z\\])"
                      r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))|with|when|if|such that|as|since|because|provided)\b"
                      r".*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"(?<![\s,;(])[\s,;(]*(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z])*\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
+_PARAMETER = re.compile(r"(?:(?<![\s,;(])[\s,;(]+|\A)(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z])*\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
                         r"\s?(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\}|_[0-9]|\^[0-9])?\s?\)?\s?\.?\Z")
 _SAID = r"(?:integers?|constants?|reals?|arbitrary|natural|any|parameters?|numbers?)"
 _DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]+(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z])*\s?"
@@ -681,7 +695,8 @@ def _rival(clause: str) -> bool:
 
 def _is_explanation(clause: str) -> bool:
     words = re.sub(r"\\(?!text)[A-Za-z]+", " ", re.sub(_TEXT, r" \1 ", clause))
-    return bool(re.search(r"[A-Za-z]{2,}", words)) and not re.search(r"(?<![A-Za-z])(?:or|else|otherwise|mod|base|not)(?![A-Za-z])|[\u3400-\u9fff]", words)
+    said = set(re.findall(r"(?<![A-Za-z])[a-z]{3,}(?![A-Za-z])", words)) - _FUNCTION_NAMES
+    return bool(said) and not re.search(r"(?<![A-Za-z])(?:or|else|otherwise|mod|base|not)(?![A-Za-z])|[\u3400-\u9fff]", words)
 
 
 def read(
@@ -783,7 +798,7 @@ def _other_ways(text: str) -> list[str]:
     "Other texts that the same notation may stand for."
     ways = []
     if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text): ways.append(text.replace(",", ", "))
-    elif re.fullmatch(r"[+-]?[0-9]+,[0-9]+(?![0-9,])[^,;0-9]*", text): ways.append(text.replace(",", ".", 1))
+    elif re.fullmatch(r"(?![1-9][0-9]{0,2},[0-9]{3}(?![0-9]))[+-]?[0-9]+,[0-9]+(?![0-9,])[^,;0-9]*", text): ways.append(text.replace(",", ".", 1))
     elif ";" in text and re.fullmatch(r"[\s(]*[+-]?[0-9]+,[0-9]+(?:\s?;\s?[+-]?[0-9]+(?:,[0-9]+)?)+[\s)]*", text): ways.append(text.replace(",", ".").replace(";", ","))
     if _CHOOSE.search(text): ways.append(_CHOOSE.sub(lambda m: rf"\binom{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text))
     if match := _POINT.fullmatch(text): ways += [match[1]] if "," in match[1] else []
