@@ -195,7 +195,7 @@ _DAMAGE = [(r"\x0crac", r"\\frac"), (r"\t(ext|imes|heta|frac|an)\b", r"\\t\1"), 
            (r"\r(ight|ho)\b", r"\\r\1"), (r"\A(?!.*\\begin).*", lambda m: re.sub(r"\\\\(?=[A-Za-z])", r"\\", m[0])),
            (r"\\\\(?=(?:[dt]?frac|sqrt|pi|text|leq?|geq?|cdot|times|infty)(?![A-Za-z]))", r"\\")]
 _MARKUP = [("<sup>([^<]*)</sup>", r"^{\1}"), ("<sub>([^<]*)</sub>", r"_{\1}"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " ")]
-_DIGITS = [(r",\\!\s*(?=[0-9]{3}(?![0-9]))|(?<=[0-9])(?<![0-9.]0)(?<!\A0)\s*\{\s*,\s*\}\s*(?=[0-9]{3}(?![0-9]))", ""),  # 1,\! 000 and 1{,}000
+_DIGITS = [(r",\\!\s*(?=[0-9]{3}(?![0-9]))|(?<=[0-9])(?<!(?<![0-9])0)\s*\{\s*,\s*\}\s*(?=[0-9]{3}(?![0-9]))", ""),  # 1,\! 000 and 1{,}000
            (r"(?<=[0-9])\s*\{\s*,\s*\}\s*(?=[0-9])", "."),  # 3{,}25
            (r"(?<=[0-9])(?:\\[,;:! ]|~)+(?=[0-9]{3}(?![0-9]))", ""),  # 1\,000
            (r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.,])", lambda m: m[0].replace(".", "")),  # 1.234.567
@@ -203,6 +203,7 @@ _DIGITS = [(r",\\!\s*(?=[0-9]{3}(?![0-9]))|(?<=[0-9])(?<![0-9.]0)(?<!\A0)\s*\{\s
            (r"(?<![0-9.,])([0-9]{1,3})((?: [0-9]{3})+)(?![0-9.,/])", lambda m: m[1] + m[2].replace(" ", ""))]  # 1 000
 _LAYOUT = [(r"\\(?:left|right)(?![A-Za-z])\.?", ""),
            (r"\\(?:text|f)?color(?:box)?\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}(?:(?<=\})\s*\{[^{}]*\}(?=\s*\{))?", " "),
+           (r"\\(?:fbox|boxed)\s*(?=\{)", ""),
            (r"\\(?:middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|mathstrut|protect|rm|it|bf|sf|tt|bfseries|itshape|boldmath|"
             r"tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|underline|uline|uuline|ensuremath|nonumber|notag|"
             r"noindent|centering)(?![A-Za-z])", ""),
@@ -226,7 +227,8 @@ _FRACTIONS = [(r"\\[dtc]frac(?![A-Za-z])", r"\\frac"), (r"\\frac\s*([0-9a-zA-Z])
               (r"\\angle(?![A-Za-z])(?!\s*[A-Z]{3}\s*\Z)", " ")]
 _RELATIONS = [("<=|=<", r"\\leq "), (">=", r"\\geq "), (r"!=|\\not\s*=", r"\\neq "), (":=", "="),
               *_names(("leqslant|leqq|le", r"\\leq "), ("geqslant|geqq|ge", r"\\geq "), ("lt", "<"), ("gt", ">"), ("ne", r"\\neq "),
-                      ("colon", ":"), ("simeq|cong|approxeq", r"\\approx "), ("lor|vee", r"\\text{ or }"), ("land|wedge", r"\\text{ and }"))]
+                      ("colon", ":"), ("simeq|cong|approxeq", r"\\approx "), ("varepsilon", r"\\epsilon "), ("varphi", r"\\phi "), ("vartheta", r"\\theta "),
+                       ("lor|vee", r"\\text{ or }"), ("land|wedge", r"\\text{ and }"))]
 _RING = r"(?:\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\text\s*\{\s*o\s*\})"
 _MARKS = [*_names(("varnothing", r"\\emptyset "), ("infin", r"\\infty "), ("lbrace", r"\\{"), ("rbrace", r"\\}"), ("lbrack", "["),
                   ("rbrack", "]"), ("[lr]?vert", "|"), ("smallsetminus|backslash", r"\\setminus "), ("bigcup", r"\\cup "), ("dots|ldots", r"\\cdots ")),

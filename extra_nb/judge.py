@@ -354,7 +354,7 @@ _FOR_PARSER = [(re.compile(pattern), new) for pattern, new in (
     (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s*:\s*(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
     (r"(?<![A-Za-z\\])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
-    (r"\.(?=\s*/)", ""), (r"\\lg(?![A-Za-z])", r"\\log_{10} "), (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s*)+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s*", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s*\(", r"\1 \\cdot ("),
+    (r"\.(?=\s*/)", ""), (r"!\s*(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s*([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s*)+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s*", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s*\(", r"\1 \\cdot ("),
     (r"([0-9.]+)\s*\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s*\{([^{}]*)\}", lambda m: _without_words(m)))]
 
 
@@ -398,7 +398,7 @@ def expression(
     if tree := program(text): return _from_program(tree)
     if too_large(text): raise Unreadable(text)
     text, doubled = _double_factorials(text)
-    text = _INDEXED.sub(lambda m: m[0] if m[0] in doubled else _symbol(m), text)
+    text = _INDEXED.sub(_symbol, text)
     for pattern, new in _FOR_PARSER: text = pattern.sub(new, text)
     if re.search(r"(?<![_^{0-9])[0-9]+\s+[0-9]", text): raise Unreadable(text)  # two numbers side by side
     settings = ConversionConfig(interpret_as_mixed_fractions=False, lowercase_symbols=False)
@@ -672,13 +672,13 @@ def renamed(
     if len(mine) == len(theirs) > 0: answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g})
     g, a = _symbols_of(gold), _symbols_of(answer)
     new, old = ([n for n in symbols_in_order(r) if n in some] for r, some in ((gold, g - a), (answer, a - g)))
-    if len(new) != len(old) or not 0 < len(new) < 4 or len(new) > 1 and not (one or two): return answer
+    if len(new) != 1 or len(old) != 1: return answer
 
     def may(n: str, o: str) -> bool:
         if n in gold.bound and (o in answer.bound or o not in fixed): return True
         if n in fixed or o in fixed: return False
         if o in answer.bound: return bool(gold.label) or n in _COUNTERS | _CONSTANTS
-        if one or two: return True
+        if "(" in gold.label + answer.label: return True
         if {n, o} <= _CONSTANTS and _is_added(gold, n) and _is_added(answer, o): return True
         return {n, o} <= _COUNTERS and bool(gold.label or answer.label) and (r"\pi" in gold.text or "circ" in gold.text)
 

@@ -292,8 +292,8 @@ def _plus_minus(text: str) -> Reading | None:
 # %% ../nbs/01b_reading.ipynb #fddf34d5
 _OR, _ALSO = "\x1f", "\x1e"  # stand for "or" and "and"
 _SPOKEN = {_OR: "or|ou|oder|或者|或", _ALSO: "and|et|und|和|及|与"}
-_AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(?P<and1>and|et|und|y|e|和|及|与)|or|ou|oder|o|或者|或)\s?[:,]?\s?\}"
-                  r"|\\text\s?\{(?P<words>(?:\s?(?:(?P<and2>and)|(?P<or2>or))(?= ))?(?:[^{}]|\{[^{}]*\})*)\}"
+_AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(?P<and1>and|et|und|(?<= )[ye](?= )|和|及|与)|or|ou|oder|(?<= )o(?= )|或者|或)\s?[:,]?\s?\}"
+                  r"|\\text\s?\{(?P<words>(?:[^{}]|\{[^{}]*\})*)\}"
                   r"|(?<![A-Za-z\\])(?:(?P<and3>and|et|und)|or|ou|oder)(?![A-Za-z])|(?P<and4>和|及|与)|或者|或"
                   r"|(?<=[)\]}0-9])\s?or\s?(?=[(A-Za-z0-9\\])")
 
@@ -301,8 +301,10 @@ _AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(?P<and1>and|et|und|y|e|和|及|与)|o
 def _conjunction(m: re.Match) -> str:
     "The sign that stands for a word; other words stay as they are."
     if m["words"] is None: return _ALSO if m["and1"] or m["and3"] or m["and4"] else _OR
-    if not (m["and2"] or m["or2"]): return m[0]
-    return (_ALSO if m["and2"] else _OR) + rf"\text{{{m['words'].strip()[3 if m['and2'] else 2:]}}}"
+    first, *_, last = m["words"].split() or [""] * 2 if len(m["words"].split()) > 1 else ("", "")
+    if first in ("and", "or"): return (_ALSO if first == "and" else _OR) + rf"\text{{{m['words'].strip()[len(first):]}}}"
+    if last in ("and", "or"): return rf"\text{{{m['words'].rstrip()[:-len(last)]}}}" + (_ALSO if last == "and" else _OR)
+    return m[0]
 
 
 def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool = False) -> Reading:
@@ -473,9 +475,11 @@ _SIGN = {"=", "<", ">", r"\leq", r"\geq", r"\neq", r"\approx", r"\in", r"\equiv"
 TURNED = {"<": ">", ">": "<", r"\leq": r"\geq", r"\geq": r"\leq", r"\neq": r"\neq", "=": "="}
 
 
-def _contradict(pieces: list[str]) -> bool:
-    "Do the plain numbers of a chain differ by more than rounding?"
+def _contradict(pieces: list[str], signs: list[str]) -> bool:
+    "Does a chain of nothing but names and plain numbers say that two of them are equal which are not?"
     found = [n for n in map(number, pieces) if n]
+    if any(not number(p) and not is_name(p) for p in pieces): return False
+    if r"\approx" in signs and found and found[0].places is None and found[0].value.denominator > 1: return False  # behind a fraction
 
     def rough(n): return n.places if n.places is not None else -len(re.search("0*$", str(n.value))[0]) if n.value.denominator == 1 else None
 
@@ -487,7 +491,7 @@ def _contradict(pieces: list[str]) -> bool:
 
 def _relation(text: str, pieces: list[str], signs: list[str]) -> Reading:
     "A chain of =, <, ..."
-    if set(signs) <= {"=", r"\approx", r"\equiv"} and _contradict(pieces): raise Unreadable(text)
+    if set(signs) <= {"=", r"\approx", r"\equiv"} and _contradict(pieces, signs): raise Unreadable(text)
     if r"\equiv" in signs: signs = ["=" if s == r"\equiv" else s for s in signs]
     if r"\approx" in signs:
         i = signs.index(r"\approx")
@@ -608,7 +612,7 @@ def _notation(text: str) -> Reading | None:
         half = (match[3] or "").lower()
         hour = int(match[1]) % 12 + 12 * (half == "p") if half else int(match[1])
         return Reading("time", str(60 * hour + int(match[2] or 0)), marks=(half,), label="" if half or match[1] > "12" else "")
-    if ":" in text and _RATIO.fullmatch(text) and not re.search(r"[,;={}<>]|\\\{", text.replace(r"\frac{", "").replace("}", "")):
+    if ":" in text and _RATIO.fullmatch(text) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
         return Reading("ratio", text, tuple(map(_one, text.split(":"))))
     return None
 
@@ -634,7 +638,7 @@ def _residues(text: str) -> Reading | None:
     return Reading("list", "", tuple(Reading("residue", p.strip(), marks=(found[0][1],)) for p in pieces), name.strip())
 
 # %% ../nbs/01b_reading.ipynb #aa05syn0
-_NOTHING = re.compile(r"(?:there (?:is|are|exists?) )?(?:no|none|zero|without)(?: (?:real|complex|integer|positive|such|rational|valid|possible|natural))*"
+_NOTHING = re.compile(r"(?:there (?:is|are|exists?) )?(?:no|none|without)(?: (?:real|complex|integer|positive|such|rational|valid|possible|natural))*"
                       r"(?: (?:solutions?|values?|numbers?|roots?|answers?|functions?|integers?|pairs?|triples?|polynomials?|x|n))?(?: exists?)?"
                       r"|(?:the )?empty set|none exists?|无解|没有解|keine lösung|pas de solution|sin solución|null set")
 _SYNONYMS = {**dict.fromkeys(["infinity", "positive infinity", "plus infinity", "+infinity", "inf"], r"\infty"),
@@ -649,9 +653,10 @@ _HOLES = re.compile(r"(?:x is |x = |x \\in )?(?:all|any|every)(?: (?:real|the|x)
 
 def _named(text: str) -> Reading | None:
     "What has a name of its own: no solution, infinity, all real numbers, a number in words."
-    if not re.search(r"[a-z]{3}|DNE|\\text|[\u3400-\u9fff]", text): return None
+    if not re.search(r"[a-z]{3}|DNE|\A[Nn][Oo]\b|\\text|[\u3400-\u9fff]", text): return None
     plain = " ".join(re.sub(_TEXT, r" \1 ", text).replace("$", " ").split()).strip(" .!").lower()
-    if _NOTHING.fullmatch(plain): return Reading("set", r"\emptyset") if plain not in ("no", "zero") else None if plain == "no" else value("0")
+    if plain in ("no", "是", "否", "对", "错", "不是", "是的", "正确", "错误"): return Reading("text", plain)
+    if _NOTHING.fullmatch(plain): return Reading("set", r"\emptyset")
     if plain in _SYNONYMS: return Reading("value", _SYNONYMS[plain])
     if _MISSING.fullmatch(plain): return Reading("text", "does not exist")
     if found := number_word(plain): return value(found)
@@ -706,7 +711,7 @@ def read(
     plain, bound, whole = re.sub(_TEXT, r"\1", text), (), False
     if found := _named(text) or _letters_only(plain): return found
     if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain):
-        return _several(text) if _AND.search(text) and "," not in plain and len(plain.split()) < 4 else Reading("text", plain)
+        return Reading("text", plain)
     if found := _spoken_cases(text): return found
     for clause, refuse in ((_EXPLAINED, None), (_BEHIND, None), (_PARAMETER, None), (_DECLARED, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq")):
         match = clause.search(text)
