@@ -236,8 +236,9 @@ _MARKS = [*_names(("varnothing", r"\\emptyset "), ("infin", r"\\infty "), ("lbra
           (rf"\^\s*\{{\s*{_RING}\s*\}}|\^\s*{_RING}|\\degree(?![A-Za-z])|(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{{\s*o\s*\}})", r"^{\\circ}"),
           (r"\^\s*\{?\s*(?:\\text\s*\{)?\s*(st|nd|rd|th)\s*\}+", r"\\text{\1}"), (r"_\s*\{\s*([A-Za-z0-9])\s*\}", r"_\1"), (r"\*\*", "^"),
           (r"\^\s*\(([^()]*)\)", r"^{\1}"), (r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime(?![A-Za-z])", "'")]
-_SPELLINGS = [(re.compile(pattern, re.DOTALL), new) for pattern, new in
-              _DAMAGE + _MARKUP + _DIGITS + _LAYOUT + _FONTS + _FRACTIONS + _RELATIONS + _MARKS]
+# runs of spaces are one space by then, to which a step may add another: with a bound, spaces can be matched in one way only
+_REPAIRS, _SPELLINGS = ([(re.compile(pattern.replace(r"\s*", r"\s{0,2}"), re.DOTALL), new) for pattern, new in some] for some in (
+    _DAMAGE, _MARKUP + _DIGITS + _LAYOUT + _FONTS + _FRACTIONS + _RELATIONS + _MARKS))
 _INFIX = {r"\over": "frac", r"\choose": "binom"}
 _INFIX_TOKEN = re.compile(r"\\(?:over|choose)(?![A-Za-z])|\\.|[{}]", re.DOTALL)
 
@@ -282,7 +283,9 @@ def spell(
     if _PLAIN_NUMBER.fullmatch(text): return text
     text = re.sub(r"(?<=[0-9])[ \t\r]{0,99}\n\s*(?=[0-9])", ", ", text)  # 11, a new line and 5/6 are two numbers
     text = _without_unicode(text)
-    if match := _DRESSED.fullmatch(text.strip()): text = match[match.lastindex]  # markdown and quotes
+    for pattern, new in _REPAIRS: text = pattern.sub(new, text)
+    text = re.sub(r"\s+", " ", text).strip()
+    if match := _DRESSED.fullmatch(text): text = match[match.lastindex]  # markdown and quotes
     for pattern, new in _SPELLINGS: text = pattern.sub(new, text)
     text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in _infix(text))
     text = re.sub(r"\s+", " ", _without_delimiters(text)).strip()

@@ -336,7 +336,7 @@ def too_large(
     text: str,  # A formula
 ) -> bool:
     "Would evaluating this formula take for ever?"
-    text = re.sub(r"\s|~", "", re.sub(r"\s*\\(?:cdot|times)\s*", "*", text)).replace("!!", "!")
+    text = re.sub(r"!(?=[0-9(])", "!*", re.sub(r"\s|~", "", re.sub(r"\s*\\(?:cdot|times)\s*", "*", text)).replace("!!", "!"))
     if len(text) > 600 or len(re.findall(r"\\(?:frac|sqrt|binom|sum|prod|int)", text)) > 40: return True
     while True:
         text = re.sub(r"\(([0-9]+|~[0-9]+~)\)|(?<=[\^!_])\{([0-9]+|~[0-9]+~)\}", lambda m: m[1] or m[2], text)
