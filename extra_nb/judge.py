@@ -250,7 +250,7 @@ def _as_residue(r: Reading) -> tuple[Fraction, Fraction] | None:
         x, m = number(r.text), number(r.marks[0])
         return (x.value % m.value, m.value) if x and m and m.value else None
     text = r.text.replace(" ", "").replace(r"\cdot", "")
-    match = re.fullmatch(r"([+-]?[0-9]+)?([A-Za-z])([+-][0-9]+)?|([+-]?[0-9]+)([+-][0-9]*)([A-Za-z])", text) if r.kind == "value" else None
+    match = re.fullmatch(r"([+-]?[0-9]{1,30})?([A-Za-z])([+-][0-9]{1,30})?|([+-]?[0-9]{1,30})([+-][0-9]{0,30})([A-Za-z])", text) if r.kind == "value" else None
     if not match: return None
     step, rest = (match[1] or "1", match[3] or "0") if match[2] else (match[5] + "1" * (match[5] in "+-"), match[4])
     return (Fraction(int(rest) % abs(int(step))), Fraction(abs(int(step)))) if int(step) else None
@@ -351,11 +351,11 @@ _INDEXED = re.compile(r"(\\[A-Z]?[a-z]+(?![A-Za-z])|[A-Za-z]|(?<![0-9A-Za-z.}])[
 _NO_SYMBOLS = {r"\log", r"\sum", r"\prod", r"\int", r"\lim", r"\max", r"\min", r"\lg", r"\bigcup", r"\lfloor", r"\lceil"}
 _FOR_PARSER = [(re.compile(pattern), new) for pattern, new in (
     (r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", ""), (r"\\gamma(?![A-Za-z])", r"\\Xi_{1}"), (r"\\mho(?![A-Za-z])", r"\\Xi_{2}"),
-    (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-    (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s*:\s*(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
-    (r"(?<![A-Za-z\\])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
-    (r"\.(?=\s*/)", ""), (r"!\s*(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s*([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s*)+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s*", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s*\(", r"\1 \\cdot ("),
-    (r"([0-9.]+)\s*\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s*\{([^{}]*)\}", lambda m: _without_words(m)))]
+    (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s{0,2}\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s{0,2}:\s{0,2}(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
+    (r"(?<![A-Za-z\\0-9.])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
+    (r"\.(?=\s{0,2}/)", ""), (r"!\s{0,2}(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s{0,2}([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s{0,2})+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s{0,2}", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s{0,2}\(", r"\1 \\cdot ("),
+    (r"(?<![0-9.])([0-9.]+)\s{0,2}\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s{0,2}\{([^{}]*)\}", lambda m: _without_words(m)))]
 
 
 def _symbol(match: re.Match) -> str:
@@ -637,7 +637,7 @@ def _as_math_verify_says(x, y) -> bool:
 
 # %% ../nbs/01c_judge.ipynb #f9a6d5e1
 _COUNTERS, _CONSTANTS = set("klmnN"), {"C", "K", "c", "k", "D", "C_1", "c_1", "C_0", "c_0"}
-_ARGUMENTS = re.compile(r"(?:\\?[A-Za-z]+(?:_[A-Za-z0-9])?'*)\s*\(([A-Za-z](?:\s*,\s*[A-Za-z])*)\)")
+_ARGUMENTS = re.compile(r"\\?[A-Za-z]{1,12}(?:_[A-Za-z0-9])?'{0,3}\s?\(([A-Za-z](?:\s?,\s?[A-Za-z]){0,5})\)")
 
 
 def _symbols_of(r: Reading) -> set[str]:
@@ -713,7 +713,7 @@ def _letters(text: str) -> str:
     return re.sub(r"(?<![0-9]) | (?![0-9])", "", spell(text)).rstrip(".,;")
 
 
-_LETTER = re.compile(r"\(?\s*(?:\\text\s*\{\s*\(?\s*)?([A-Z])\s*\)?\s*\}?\s*\)?")
+_LETTER = re.compile(r"\(?\s?(?:\\text\s?\{\s?\(?\s?)?([A-Z])\s?\)?\s?\}?\s?\)?")
 _CHOICE = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)s?(?: is)? ?:? ?)?(?:[(\[] ?([A-Z]) ?[)\]]|([A-Z]) ?(?:[).:]|\Z))(.*)", re.IGNORECASE | re.DOTALL)
 
 

@@ -161,7 +161,7 @@ def unit(
 ) -> tuple[Fraction, tuple[tuple[str, int], ...]] | None:  # How much of what it is; None for what is not in the table
     "What a unit of measurement is worth."
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).replace(r"\Omega", "Ω").replace(r"\mu", "µ").replace(r"\$", "$").replace("μ", "µ")
-    text = re.sub(r"\\(?:cdot|times)(?![A-Za-z])|[{}*·]", " ", re.sub(r"\^\s*\{?\s*(-?[0-9])\s*\}?", r"^\1 ", text))
+    text = re.sub(r"\\(?:cdot|times)(?![A-Za-z])|[{}*·]", " ", re.sub(r"\^\s?\{?\s?(-?[0-9])\s?\}?", r"^\1 ", text))
     for pattern, new in _POWERS: text = re.sub(pattern, new, text)
     text = re.sub(r"\s*/\s*", " /", text).strip()
     worth, powers = Fraction(1), {}
@@ -468,7 +468,7 @@ def _spoken_cases(text: str) -> Reading | None:
         else: return None
     if len(pairs) < 2 or not all(v.strip() for v, _ in pairs): return None
     conditions = {" ".join(c.split()) for _, c in pairs}
-    return None if len(conditions) == 1 or all(re.match(r"\s*(?:all|any|every|each|some|integers?)\b", c) for c in conditions) else _cases(pairs)
+    return None if len(conditions) == 1 or all(re.match(r"(?:all|any|every|each|some|integers?)\b", c.strip()) for c in conditions) else _cases(pairs)
 
 # %% ../nbs/01b_reading.ipynb #7a897ddd
 _SIGN = {"=", "<", ">", r"\leq", r"\geq", r"\neq", r"\approx", r"\in", r"\equiv"}
@@ -481,7 +481,7 @@ def _contradict(pieces: list[str], signs: list[str]) -> bool:
     if any(not number(p) and not is_name(p) for p in pieces): return False
     if r"\approx" in signs and found and found[0].places is None and found[0].value.denominator > 1: return False  # behind a fraction
 
-    def rough(n): return n.places if n.places is not None else -len(re.search("0*$", str(n.value))[0]) if n.value.denominator == 1 else None
+    def rough(n): return n.places if n.places is not None else len(str(n.value).rstrip("0")) - len(str(n.value)) if n.value.denominator == 1 else None
 
     def agree(x, y):
         places = [p for p in map(rough, (x, y)) if p is not None]
@@ -547,9 +547,9 @@ _EMPTY = set("only exactly just precisely answer answers final the is are was be
 _QUANTIFIERS = set("all any every each some integer integers real reals number numbers natural positive values solutions solution where with such for "
                    "set x n if".split())
 _SIGN_WORDS = {"minus": "-", "negative": "-", "plus": "+"}
-_LEAD = re.compile(r"(?:\\text\s?\{([^{}]*)\}|([A-Za-z]{2,})(?![A-Za-z({_^']))[\s,:]*(?=\S)")
+_LEAD = re.compile(r"(?:\\text\s?\{([^{}]*)\}|(?<![A-Za-z])([A-Za-z]{2,})(?![A-Za-z({_^']))[\s,:]*(?=\S)")
 _RELATION = re.compile(r"\s?(?:[=<>:]|\\(?:leq|geq|neq|approx|in|equiv)(?![A-Za-z]))")
-_COLON = re.compile(r"(?:\\text\s?\{([^{}]*[A-Za-z]{2}[^{}]*):\s?\}|\\text\s?\{([^{}]*[A-Za-z]{2}[^{}]*)\}\s?:|([A-Za-z][A-Za-z ]*[A-Za-z](?: [0-9]+)?)\s?:)\s?(?=\S)")
+_COLON = re.compile(r"(?:\\text\s?\{(?=[^{}]*[A-Za-z]{2})([^{}]*)(?::\s?\}|\}\s?:)|(?<![A-Za-z])([A-Za-z](?=[A-Za-z ]{0,60}[A-Za-z][ :])[A-Za-z ]{1,60}(?:[0-9]{1,4})?)\s?:)\s?(?=\S)")
 _TRANSPOSED = re.compile(r"\s?\^\s?\{?\s?(?:T|\\top|\\intercal|\\(?:text|mathsf)\s?\{?\s?T\s?\}?)\s?\}?\Z")
 _MINUS_SET = re.compile(r"(\\\}|\)|\]|\\mathbb\s?\{?R\}?)\s?-\s?(?=\\\{)")
 
@@ -586,18 +586,17 @@ def _one(text: str) -> Reading:
     if signs: return _relation(text, pieces, signs)
     pieces, signs = split(found, {r"\cup", r"\cap", r"\setminus"})
     if signs: return Reading("union", text, tuple(map(_one, pieces)), marks=tuple(signs))
-    if match := _COLON.match(text): return replace(_several(text[match.end():]), label=(match[1] or match[2] or match[3]).strip())
+    if match := _COLON.match(text): return replace(_several(text[match.end():]), label=(match[1] or match[2]).strip())
     if match := _TRANSPOSED.search(text):
         within = text[:match.start()]
         if (vector := _bracketed(within, tokens(within))) and vector.kind in ("tuple", "interval"): return replace(vector, kind="tuple", marks=("vector",))
     return _bracketed(text, found) or _plus_minus(text) or value(text)
 
 # %% ../nbs/01b_reading.ipynb #aa04n0ta
-_BASE = re.compile(r"([+-]?)\(?\s?(?:\\text\s?\{\s?)?([0-9][0-9A-Fa-f]*|[A-F][0-9A-F]+)\s?\}?\s?\)?"
+_BASE = re.compile(r"([+-]?)\(?\s?(?:\\text\s?\{\s?)?([0-9][0-9A-Fa-f]{0,40}|[A-F][0-9A-F]{1,40})\s?\}?\s?\)?"
                    r"(?:\s?_\s?\{?\s?\(?\s?(?:\\text\s?\{\s?)?([0-9]{1,2}|[a-z]{3,9})\s?\}?\s?\)?\s?\}?"
                    r"|\s?\(?\s?(?:\\text\s?\{\s?\(?\s?)?(?:in )?base[- ](?:\}\s?)?([0-9]{1,2}|[a-z]{3,9})\s?\)?\s?\}?\s?\)?)")
 _TIME = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?\s?(?:\\text\s?\{)?\s?(?:([aApP])\.?\s?[mM]\.?)?\s?\}?")
-_RATIO = re.compile(r"[^:]+(?::[^:]+){2,7}")
 _MOD = re.compile(r"\s?\(?\s?(?:\\text\s?\{\s?\(?\s?mod(?:ulo)?\s?\}|\\(?:pmod|bmod|mod|pod)(?![A-Za-z])|(?<![A-Za-z\\])mod(?:ulo)?(?![A-Za-z]))"
                   r"\s?\{?\s?([0-9]{1,30}|[A-Za-z])\s?\}?\s?\)?\s?\.?")
 
@@ -612,7 +611,7 @@ def _notation(text: str) -> Reading | None:
         half = (match[3] or "").lower()
         hour = int(match[1]) % 12 + 12 * (half == "p") if half else int(match[1])
         return Reading("time", str(60 * hour + int(match[2] or 0)), marks=(half,), label="" if half or match[1] > "12" else "")
-    if ":" in text and _RATIO.fullmatch(text) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
+    if 2 <= text.count(":") <= 7 and all(p.strip() for p in text.split(":")) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
         return Reading("ratio", text, tuple(map(_one, text.split(":"))))
     return None
 
@@ -671,11 +670,11 @@ def _alone(r: Reading) -> tuple[Reading, ...]: return r.parts if r.kind in ("lis
 _BEHIND = re.compile(r"[,;.]?\s?(?:\\text\s?\{\s?,?\s?)?(?<![A-Za-z\\])"
                      r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))|with|when|if|such that|as|since|because|provided)\b"
                      r".*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"(?:(?<![\s,;(])[\s,;(]+|\A)(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z])*\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
+_PARAMETER = re.compile(r"(?:(?<![\s,;(])[\s,;(]+|\A)(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
                         r"\s?(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\}|_[0-9]|\^[0-9])?\s?\)?\s?\.?\Z")
 _SAID = r"(?:integers?|constants?|reals?|arbitrary|natural|any|parameters?|numbers?)"
-_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]+(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z])*\s?"
-                       rf"(?:\\text\s?\{{[^{{}}]*\b{_SAID}\b[^{{}}]*\}}|(?:is|are|being)? ?[a-z ]*\b{_SAID}\b[a-z ]*)\s?\)?\s?\.?\Z")
+_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]+(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?"
+                       rf"(?:\\text\s?\{{(?=[^{{}}]*\b{_SAID}\b)[^{{}}]*\}}|(?=[a-z ]{{0,40}}\b{_SAID}\b)[a-z ]{{1,60}})\s?\)?\s?\.?\Z")
 _EXCEPT = re.compile(r"(?:,|\\text\s?\{[^{}]*\})\s?\(?\s?[A-Za-z]\s?\\neq\s?[^,;=<>]*\Z")
 _EXPLAINED = re.compile(r"\s?(?:\\text\s?\{\s?)?\((?:[^()]|\([^()]*\))*\)\s?\}?\s?\.?\Z")
 _SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
@@ -763,7 +762,7 @@ def program(
     text: str,  # As it was given
 ) -> ast.expr | None:  # Its syntax tree; None if it is not such a formula
     "Parse a formula in the notation of Python or SymPy."
-    if len(text) > 300 or "\\" in text or not re.search(r"[a-z]\w*\s*\(|\*|(?<![A-Za-z])oo(?![A-Za-z])", text): return None
+    if len(text) > 300 or "\\" in text or not re.search(r"[a-z][0-9]{0,2}\s{0,2}\(|\*|(?<![A-Za-z])oo(?![A-Za-z])", text): return None
     try: tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError): return None
     return tree if _is_formula(tree) else None
@@ -775,7 +774,7 @@ _REVERSED = [(re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\["), r"(\1)"), (re.compi
 _CHOOSE = re.compile(r"(?:\\text\s?\{\s?)?C\}?\s?(?:\(\s?([^(),]{1,20}?)\s?,\s?([^(),]{1,20}?)\s?\)|_\{?([^{}^_]{1,20}?)\}?\s?\^\{?([^{}^_]{1,20}?)\}?)"
                      r"|(?:\{\}\s?)?[_^]\{?([A-Za-z0-9]{1,9})\}?\s?(?:\\text\s?\{\s?)?C\}?\s?_\{?([A-Za-z0-9]{1,9})\}?")
 _POINT = re.compile(r"(?:\\text\s?\{\s?[A-Z]\s?\}|[A-Z])'?\s?(\(.*\))")
-_ALONG = re.compile(r"\s?([+-]?)\s?([^+]*?)\s?\\?(?:hat|vec)?\s?\{?\s?\\?([ijk])(?:math)?\s?\}?\s?(?=[+-]|\Z)")
+_ALONG = re.compile(r"\s?([+-]?)\s?([^+]{0,40}?)\s?\\?(?:hat|vec)?\s?\{?\s?\\?([ijk])(?:math)?\s?\}?\s?(?=[+-]|\Z)")
 
 
 def _unwrapped(text: str) -> str:
@@ -804,7 +803,7 @@ def _other_ways(text: str) -> list[str]:
     ways = []
     if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text): ways.append(text.replace(",", ", "))
     elif re.fullmatch(r"(?![1-9][0-9]{0,2},[0-9]{3}(?![0-9]))[+-]?[0-9]+,[0-9]+(?![0-9,])[^,;0-9]*", text): ways.append(text.replace(",", ".", 1))
-    elif ";" in text and re.fullmatch(r"[\s(]*[+-]?[0-9]+,[0-9]+(?:\s?;\s?[+-]?[0-9]+(?:,[0-9]+)?)+[\s)]*", text): ways.append(text.replace(",", ".").replace(";", ","))
+    elif ";" in text and re.fullmatch(r"\(?\s?[+-]?[0-9]{1,30},[0-9]{1,30}(?:\s?;\s?[+-]?[0-9]{1,30}(?:,[0-9]{1,30})?){1,30}\s?\)?", text): ways.append(text.replace(",", ".").replace(";", ","))
     if _CHOOSE.search(text): ways.append(_CHOOSE.sub(lambda m: rf"\binom{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text))
     if match := _POINT.fullmatch(text): ways += [match[1]] if "," in match[1] else []
     if along := _along_axes(text): ways.append(along)
