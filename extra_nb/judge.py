@@ -39,7 +39,7 @@ def left_to_do(
 ) -> bool:
     "Is this the question rather than a number: arithmetic, powers that are added, an integral, a sum, a limit, ...?"
     if _LEFT_TO_DO.fullmatch(text) and not _NOT_ARITHMETIC.search(text) or _TO_BE_WORKED_OUT.search(text): return True
-    return bool(_POWERS_ONLY.fullmatch(text) and _JOINED.search(re.sub(r"\^\s*(?:\{[^{}]*\}|-?[0-9])", "1", text)))
+    return bool(("^" in text or "!" in text) and _POWERS_ONLY.fullmatch(text) and _JOINED.search(re.sub(r"\^\s*(?:\{[^{}]*\}|-?[0-9])", "1", text)))
 
 
 def _equal(gold: str, answer: str, leaf: Leaf) -> bool:
@@ -315,7 +315,7 @@ def same(
 # %% ../nbs/01c_judge.ipynb #3c14414d
 _POWER = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)\^([0-9]+|~[0-9]+~)(?![0-9^!])")
 _FACTORIAL = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)!")
-_LONG = re.compile(r"\\(?:sum|prod)[^\\]*\^\{?[0-9]{5,}|\\binom\{[0-9]{5,}\}\{[0-9]{5,}\}|[0-9]{1001,}")
+_LONG = re.compile(r"\\(?:sum|prod)[^\\]*\^\{?[^{}\\]*[0-9]{5,}|\\(?:sum|prod)[^\\]*\^\{[^{}\\]*~|\\binom\{[^{}]*(?:[0-9]{5,}|~)[^{}]*\}\{[^{}]*(?:[0-9]{5,}|~)|[0-9]{1001,}")
 _MOST = 20_000  # digits of a number that is worked out, about
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extra_nb.answers import bare_answer, boxed, extract, number, prose, same_number, spell
-from extra_nb.judge import at_once, check, compare, too_large
+from extra_nb.judge import AT_ONCE, MAX_CHARS, at_once, check, compare, left_to_do, too_large
 from extra_nb.reading import Unreadable, program, read, readings, tokens
 from extra_nb.tasks import BENCHMARKS, load_problems
 
@@ -330,7 +330,7 @@ def test_the_question_is_not_an_answer():
 
 def test_being_the_same_is_symmetric_where_both_sides_are_exact():
     one_way = ("%", "where", "\\text", "×")
-    exact = [p for p in pairs(SAME) if not any(w in "".join(p) for w in one_way)]
+    exact = [p for p in pairs(SAME) if not any(w in "".join(p) for w in one_way) and not (number(spell(p[1])) and left_to_do(spell(p[0])))]
     assert len(exact) > 100
     assert [p for p in exact if compare(p[1], p[0]) != "correct"] == []
 
@@ -456,14 +456,14 @@ def disagreements(shared, name):
 
 def test_hardverify(shared):
     _, counts = disagreements(shared, "hardverify_even.jsonl")
-    assert counts[True] <= 17 and counts[False] <= 1  # the one is mislabelled: two sets with the same elements
+    assert counts[True] <= 15 and counts[False] <= 1  # the one is mislabelled: two sets with the same elements
 
 
 def test_the_cases_of_math_verify(shared):
     found, _ = disagreements(shared, "math_verify_tests.jsonl")
     explained = {"31": "a formula over several lines", "32": "the same", "133": "needs a tolerance of two digits",
                  "139": "the same", "187": "an option that tells a set from an inequality", "190": "a tab in place of the backslash of text",
-                 "30": "9 + 1 is left to do", "253": "contradicts 254: the same pair with another option"}
+                 "30": "9 + 1 is left to do", "254": "contradicts 253: the same pair with another option"}
     assert {i.split("/")[1] for i, _ in found} <= set(explained)
 
 
