@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['FALLBACKS', 'PRINTED', 'boxes', 'joined', 'boxed', 'prose', 'last_formula', 'announced', 'extract', 'bare_answer',
-           'spell', 'Number', 'number', 'is_rounded', 'same_number']
+__all__ = ['FALLBACKS', 'PRINTED', 'boxes', 'joined', 'boxed', 'prose', 'formulas', 'last_formula', 'announced', 'extract',
+           'bare_answer', 'spell', 'Number', 'number', 'is_rounded', 'same_number']
 
 # %% ../nbs/01a_answers.ipynb #7520a972
 import functools

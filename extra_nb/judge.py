@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['Leaf', 'DIGITS', 'MAX_STATEMENT', 'MAX_CHARS', 'AT_ONCE', 'QUESTIONS', 'left_to_do', 'same_value', 'same', 'too_large', 'expression',
-           'same_expression', 'same_formula', 'renamed', 'symbols_in_order', 'compare', 'at_once', 'check', 'score', 'warm_up']
+__all__ = ['Leaf', 'DIGITS', 'MAX_STATEMENT', 'MAX_CHARS', 'AT_ONCE', 'QUESTIONS', 'left_to_do', 'same_value', 'same',
+           'too_large', 'expression', 'same_expression', 'same_formula', 'renamed', 'symbols_in_order', 'compare',
+           'at_once', 'check', 'score', 'warm_up']
 
 # %% ../nbs/01c_judge.ipynb #d90bf55c
 import ast

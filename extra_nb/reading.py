@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['DEPTH', 'UNITS', 'SIZES', 'TURNED', 'FUNCTIONS', 'Unreadable', 'tokens', 'split', 'Reading', 'interval', 'symbols', 'is_name',
-           'unit', 'scaled', 'value', 'number_word', 'approximately', 'read', 'name_of', 'program', 'readings']
+__all__ = ['DEPTH', 'UNITS', 'SIZES', 'TURNED', 'FUNCTIONS', 'Unreadable', 'tokens', 'split', 'Reading', 'interval', 'symbols',
+           'is_name', 'unit', 'scaled', 'value', 'number_word', 'approximately', 'read', 'name_of', 'program',
+           'readings']
 
 # %% ../nbs/01b_reading.ipynb #bd1bf412
 import ast
@@ -828,4 +829,3 @@ def readings(
         except Unreadable as e: fault = fault or e
     if not found: raise fault
     return tuple(dict.fromkeys(found))
-
