@@ -190,7 +190,7 @@ def _without_unicode(text: str) -> str:
     return unicodedata.normalize("NFKC", text.translate(_SIGN_TABLE)).translate(_SIGN_TABLE)
 
 # %% ../nbs/01a_answers.ipynb #8c68d877
-_FUNCTIONS = r"(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)h?|ar(?:sin|cos|tan)h|exp|log|ln|lg|max|min|gcd|lcm|floor|ceil"
+_FUNCTIONS = r"(?:arc|a)?(?:sin|cos|tan|cot|csc)h?|sech|(?:arc|a)sech?|ar(?:sin|cos|tan)h|exp|log|ln|lg|max|gcd|lcm|floor|ceil"
 _DAMAGE = [(r"\x0crac", r"\\frac"), (r"\t(ext|imes|heta|frac|an)\b", r"\\t\1"), (r"\x08(oxed|eta|egin|inom)", r"\\b\1"),
            (r"\r(ight|ho)\b", r"\\r\1"), (r"\A(?!.*\\begin).*", lambda m: re.sub(r"\\\\(?=[A-Za-z])", r"\\", m[0])),
            (r"\\\\(?=(?:[dt]?frac|sqrt|pi|text|leq?|geq?|cdot|times|infty)(?![A-Za-z]))", r"\\")]
@@ -211,6 +211,7 @@ _LAYOUT = [(r"\\(?:left|right)(?![A-Za-z])\.?", ""),
            (r"(?<!\\)\\(?:[,;:!> ]|(?:quad|qquad|hfill|newline)(?![A-Za-z]))|~", " ")]
 _FONTS = [(r"\\(?:mathrm|operatorname|textrm)\*?\s*\{\s*([eid])\s*\}", r" \1 "),
           (rf"\\(?:text|mathrm|operatorname|textrm|mathit)\*?\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
+          (r"\\(?:text|mathrm|operatorname|textrm|mathit)\*?\s*\{\s*(min|sec)\s*\}(?=\s*(?:[(_^]|\\[{a-z]))", r"\\\1 "),  # else a unit
           (r"\\in\s*\\(?:mathbf|mathrm|boldsymbol|text|bm|Bbb|mathbb)\s*\{?\s*([CNQRZ])\s*\}?", r"\\in \\mathbb{\1}"),
           (r"\\in\s+([CNQRZ])(?![A-Za-z])", r"\\in \\mathbb{\1}"), (r"\\(?:mathbb|Bbb|mathds)\s*(?:\{\s*([A-Z])\s*\}|([A-Z]))", r"\\mathbb{\1\2}"),
           (r"\\(?:text(?:bf|it|normal|rm|sf|tt|md|up|sl)|[mh]box|math(?:rm|sf|tt)|operatorname|unit|emph)\*?\s*(?=\{)", r"\\text"),

@@ -177,7 +177,7 @@ _SAYS = {**dict.fromkeys(["yes", "true", "correct", "是", "对", "正确", "是
 def _words(r: Reading) -> list[str]:
     "The words of a reading that count, in lower case; a sign before a number or at the end of a word is one."
     if r.kind not in ("text", "value"): return []
-    found = re.findall(r"[^\W_]+|[+/^.-](?=[0-9])|(?<=[^\W_])[+-](?=\Z|[\s,)])", re.sub(r"\\[a-z]+|[{}$]", " ", r.text))
+    found = re.findall(r"[^\W_]+|[+/^.-](?=[0-9])|(?<=[^\W_])[+-]{1,3}(?=\Z|[\s,)])", re.sub(r"\\[a-z]+|[{}$]", " ", r.text))
     found = [w for w, n in zip(found, found[1:] + [""]) if not (w in ("a", "A", "an", "An", "the", "The") and len(n) > 1)]
     return [w.lower() for w in found]
 
@@ -601,7 +601,7 @@ def same_formula(
     from sympy import Eq, Expr, ImmutableMatrix, MatrixBase, MatrixExpr
     from sympy.core.relational import Relational
 
-    x, y = expression(gold), expression(answer)
+    x, y = (Eq(*map(expression, t.split("=")), evaluate=False) if expression(t) == True and t.count("=") == 1 else expression(t) for t in (gold, answer))
     if family: return isinstance(x, Expr) and isinstance(y, Expr) and _same_family(x, y, family)
     if isinstance(x, (MatrixBase, MatrixExpr)) and isinstance(y, (MatrixBase, MatrixExpr)):
         x, y = ImmutableMatrix(x.doit()), ImmutableMatrix(y.doit())

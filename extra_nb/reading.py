@@ -482,7 +482,9 @@ def _contradict(pieces: list[str], signs: list[str]) -> bool:
     if any(not number(p) and not is_name(p) for p in pieces): return False
     if r"\approx" in signs and found and found[0].places is None and found[0].value.denominator > 1: return False  # behind a fraction
 
-    def rough(n): return n.places if n.places is not None else len(str(n.value).rstrip("0")) - len(str(n.value)) if n.value.denominator == 1 else None
+    def rough(n):
+        if n.places is not None or n.value.denominator > 1 or r"\approx" not in signs: return n.places
+        return len(str(n.value).rstrip("0")) - len(str(n.value))
 
     def agree(x, y):
         places = [p for p in map(rough, (x, y)) if p is not None]
