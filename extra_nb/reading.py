@@ -189,6 +189,12 @@ _NO_UNITS = set("not never no wrong incorrect minus plus times divided over squa
 _FUNCTION_NAMES = set("sin cos tan cot sec csc log exp arcsin arccos arctan sqrt max min gcd lcm det mod floor ceil lim sum".split())
 
 
+def _ended(text: str) -> str:
+    "Without the punctuation at the end; three dots behind digits belong to a number."
+    text = text.strip()
+    return text if re.search(r"[0-9]\.\.\.\Z", text) else text.rstrip(".;, ")
+
+
 def _is_maths(text: str) -> bool:
     return bool(re.search("[0-9A-Za-z]", text)) and not _WORD.search(re.sub(r"\\[A-Za-z]+", "", text))
 
@@ -319,12 +325,6 @@ def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool 
     if names[0] and (not any(names[1:]) or len(set(names)) == 1) and len(parts) > 1:
         return Reading(kind, "", tuple(replace(p, label="") for p in parts), names[0], marks)
     return Reading(kind, "", tuple(parts), marks=marks)
-
-
-def _ended(text: str) -> str:
-    "Without the punctuation at the end; three dots behind digits belong to a number."
-    text = text.strip()
-    return text if re.search(r"[0-9]\.\.\.\Z", text) else text.rstrip(".;, ")
 
 
 def _several(text: str) -> Reading:
