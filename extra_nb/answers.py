@@ -234,7 +234,7 @@ _RING = r"(?:\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\text\s*\{\s*o\s*\})"
 _MARKS = [*_names(("varnothing", r"\\emptyset "), ("infin", r"\\infty "), ("lbrace", r"\\{"), ("rbrace", r"\\}"), ("lbrack", "["),
                   ("rbrack", "]"), ("[lr]?vert", "|"), ("smallsetminus|backslash", r"\\setminus "), ("bigcup", r"\\cup "), ("dots|ldots", r"\\cdots ")),
           (r"\{\s*\}\s*(?=\^)", ""), (rf"\^\s*\{{\s*\^\s*(?:\{{\s*{_RING}\s*\}}|{_RING})\s*\}}", r"^{\\circ}"),
-          (rf"\^\s*\{{\s*{_RING}\s*\}}|\^\s*{_RING}|\\degree(?![A-Za-z])|(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{{\s*o\s*\}})", r"^{\\circ}"),
+          (rf"\^\s*\{{\s*{_RING}\s*\}}|\^\s*{_RING}|\\degree(?![A-Za-z])|(?<=[0-9])\s*\\deg(?![A-Za-z])|(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{{\s*o\s*\}})", r"^{\\circ}"),
           (r"\^\s*\{?\s*(?:\\text\s*\{)?\s*(st|nd|rd|th)\s*\}+", r"\\text{\1}"), (r"_\s*\{\s*([A-Za-z0-9])\s*\}", r"_\1"), (r"\*\*", "^"),
           (r"\^\s*\(([^()]*)\)", r"^{\1}"), (r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime(?![A-Za-z])", "'")]
 # runs of spaces are one space by then, to which a step may add another: with a bound, spaces can be matched in one way only

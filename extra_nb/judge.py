@@ -641,6 +641,9 @@ _COUNTERS, _CONSTANTS = set("klmnN"), {"C", "K", "c", "k", "D", "C_1", "c_1", "C
 _ARGUMENTS = re.compile(r"\\?[A-Za-z]{1,12}(?:_[A-Za-z0-9])?'{0,3}\s?\(([A-Za-z](?:\s?,\s?[A-Za-z]){0,5})\)")
 
 
+_FUNCTION = re.compile(r"([fgh]) ?\(([xyzt])\)")  # the whole of an answer that is a function
+
+
 def _symbols_of(r: Reading) -> set[str]:
     return (symbols(r.text) if r.kind in ("value", "relation", "matrix") else set()).union(*map(_symbols_of, r.parts))
 
@@ -670,6 +673,8 @@ def renamed(
     "The answer with its bound names changed to those of the gold answer: arguments of a function, declared parameters, constants."
     one, two = (_ARGUMENTS.fullmatch(r.label) for r in (gold, answer))
     mine, theirs = ([n.strip() for n in m[1].split(",")] if m else [] for m in (one, two))
+    if not mine and (m := _FUNCTION.fullmatch(gold.text)) and (n := _FUNCTION.fullmatch(answer.text)) and m[1] == n[1] and not {m[2], n[2]} & fixed:
+        mine, theirs = [m[2]], [n[2]]
     if len(mine) == len(theirs) > 0: answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g})
     g, a = _symbols_of(gold), _symbols_of(answer)
     new, old = ([n for n in symbols_in_order(r) if n in some] for r, some in ((gold, g - a), (answer, a - g)))

@@ -372,6 +372,7 @@ def _arithmetic(node: ast.expr) -> float:
 def _bounds(r: Reading) -> tuple[Reading, list[Reading]] | None:
     "An inequality as an interval and the points that it leaves out."
     if r.kind == "interval" and r.label: return r, []
+    if r.label and r.text == r"\mathbb{R}": return interval("(", *map(value, _INFINITY), ")"), []
     if r.kind == "union" and r.marks == ("hole",): return interval("(", *map(value, _INFINITY), ")"), [r.parts[0].parts[1]]
     return None
 
@@ -444,7 +445,7 @@ _ELSE = re.compile(r"(?<![A-Za-z\\])(?:otherwise|else)(?![A-Za-z])")
 
 def _cases(pairs: list[tuple[str, str]]) -> Reading:
     return Reading("cases", "", tuple(_one(v.strip(" ,;:")) for v, _ in pairs),
-                   marks=tuple("otherwise" if _ELSE.search(c) else re.sub(_TEXT, r"\1", c).strip(" ,.;:") for _, c in pairs))
+                   marks=tuple("otherwise" if _ELSE.search(c) else " ".join(re.sub(_TEXT, r" \1 ", c).split()).strip(" ,.;:") for _, c in pairs))
 
 
 def _case_rows(inner: str) -> Reading | None:
@@ -519,6 +520,8 @@ def _inequality(pieces: list[str], signs: list[str]) -> Reading | None:
     low, high = map(value, _INFINITY)
     if len(pieces) == 2 and is_name(pieces[0]) and not is_name(pieces[1]):
         name, bound, sign = pieces[0], _one(pieces[1]), signs[0]
+        if sign == r"\neq" and bound.kind in ("list", "set"):
+            return Reading("union", "", (Reading("value", r"\mathbb{R}"), Reading("set", "", bound.parts)), name, (r"\setminus",))
         if sign == r"\neq": return Reading("union", "", (interval("(", low, bound, ")"), interval("(", bound, high, ")")), name, ("hole",))
         if sign in (">", r"\geq"): return interval("(" if sign == ">" else "[", bound, high, ")", name)
         return interval("(", low, bound, ")" if sign == "<" else "]", name)
@@ -613,7 +616,7 @@ def _notation(text: str) -> Reading | None:
     if (match := _TIME.fullmatch(text)) and (match[2] or match[3]) and int(match[1]) <= 24 and int(match[2] or 0) < 60:
         half = (match[3] or "").lower()
         hour = int(match[1]) % 12 + 12 * (half == "p") if half else int(match[1])
-        return Reading("time", str(60 * hour + int(match[2] or 0)), marks=(half,), label="" if half or match[1] > "12" else "")
+        return Reading("time", str(60 * hour + int(match[2] or 0)), marks=(half,))
     if 2 <= text.count(":") <= 7 and all(p.strip() for p in text.split(":")) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
         return Reading("ratio", text, tuple(map(_one, text.split(":"))))
     return None
@@ -673,10 +676,10 @@ def _alone(r: Reading) -> tuple[Reading, ...]: return r.parts if r.kind in ("lis
 _BEHIND = re.compile(r"[,;.]?\s?(?:\\text\s?\{\s?,?\s?)?(?<![A-Za-z\\])"
                      r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))|with|when|if|such that|as|since|because|provided)\b"
                      r".*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"(?:(?<![\s,;(])[\s,;(]+|\A)(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
+_PARAMETER = re.compile(r"(?:(?<![\s,;(])(?:[\s,;(]*[,;(]\s?|\s(?=[A-Za-z]\s?\\in))|\A)(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
                         r"\s?(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\}|_[0-9]|\^[0-9])?\s?\)?\s?\.?\Z")
 _SAID = r"(?:integers?|constants?|reals?|arbitrary|natural|any|parameters?|numbers?)"
-_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]+(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?"
+_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?"
                        rf"(?:\\text\s?\{{(?=[^{{}}]*\b{_SAID}\b)[^{{}}]*\}}|(?=[a-z ]{{0,40}}\b{_SAID}\b)[a-z ]{{1,60}})\s?\)?\s?\.?\Z")
 _EXCEPT = re.compile(r"(?:,|\\text\s?\{[^{}]*\})\s?\(?\s?[A-Za-z]\s?\\neq\s?[^,;=<>]*\Z")
 _EXPLAINED = re.compile(r"\s?(?:\\text\s?\{\s?)?\((?:[^()]|\([^()]*\))*\)\s?\}?\s?\.?\Z")
@@ -702,7 +705,7 @@ def _rival(clause: str) -> bool:
 
 def _is_explanation(clause: str) -> bool:
     words = re.sub(r"\\(?!text)[A-Za-z]+", " ", re.sub(_TEXT, r" \1 ", clause))
-    said = set(re.findall(r"(?<![A-Za-z])[a-z]{3,}(?![A-Za-z])", words)) - _FUNCTION_NAMES
+    said = set(re.findall(r"(?<![A-Za-z])(?:[a-z]{3,}|as|is|we|by|so|if|it)(?![A-Za-z])", words)) - _FUNCTION_NAMES
     return bool(said) and not re.search(r"(?<![A-Za-z])(?:or|else|otherwise|mod|base|not)(?![A-Za-z])|[\u3400-\u9fff]", words)
 
 
@@ -715,7 +718,7 @@ def read(
     if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain):
         return Reading("text", plain)
     if found := _spoken_cases(text): return found
-    for clause, refuse in ((_EXPLAINED, None), (_BEHIND, None), (_PARAMETER, None), (_DECLARED, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq")):
+    for clause, refuse in ((_EXPLAINED, None), (_BEHIND, None), (_PARAMETER, None), (_DECLARED, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq|\\in(?![A-Za-z])")):
         match = clause.search(text)
         if not match or clause is _EXPLAINED and not _is_explanation(match[0]): continue
         head = text[:match.start()]
@@ -812,6 +815,7 @@ def _other_ways(text: str) -> list[str]:
     if along := _along_axes(text): ways.append(along)
     if match := re.fullmatch(r"([0-9]{1,9})\s?(?:\\text\s?\{\s?to\s?\}|to)\s?([0-9]{1,9})", text): ways.append(f"{match[1]}:{match[2]}")
     if match := re.fullmatch(r"([A-Za-z])\s?:\s?([A-Za-z])\s?\\(?:mapsto|to)(?![A-Za-z])(.+)", text): ways.append(f"{match[1]}({match[2]}) = {match[3]}")
+    if match := re.fullmatch(r"([A-Za-z]\([A-Za-z]\))\s?\\mapsto(?![A-Za-z])(.+)", text): ways.append(f"{match[1]} = {match[2]}")
     if match := re.fullmatch(r"([A-Za-z])\s?\\mapsto(?![A-Za-z])(.+)", text): ways.append(f"f({match[1]}) = {match[2]}")
     if not _closed(text):
         for pattern, new in _REVERSED: text = pattern.sub(new, text)

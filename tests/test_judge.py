@@ -1029,6 +1029,392 @@ KINDS = r"""
 - 15 | \text{fifty}
 - 5 | \text{five hundred}
 - \frac{3}{4} | \text{three}
+# exact 2
+- 7^{30} | 7^{30}-7
+- 2^{61}+3 | 2^{61}+5
+- \frac{100!}{2} | \frac{100!}{2}+1
+- 10^{100}+1 | 10^{100}
+- \left(\frac{2}{3}\right)^{200} | 0
+- 1+2^{-80} | 1
+- 2^{127}-1 | 170141183460469231731687303715884105728
+- \sqrt{2^{101}} | \sqrt{2^{101}+1}
+- F_{100}+1 | F_{100}
+- \frac{10^{40}-1}{9} | \frac{10^{40}}{9}
++ 2^{127}-1 | 170141183460469231731687303715884105727
++ \frac{10^{5}-1}{9} | 11111
++ 3^{40}-1 | (3^{20}-1)(3^{20}+1)
++ \left(\frac{2}{3}\right)^{200} | \frac{2^{200}}{3^{200}}
++ \frac{101!}{101} | 100!
++ 2\cdot 3^{60} | 3^{60}+3^{60}
+# text 2
+- -\frac12 | \text{1/2}
+- 4 | \text{-}4
+- -4 | \textrm{4}
+- 10 | \text{1 0}
+- 2.5 | \text{2,5 or 3}
+- \text{C++} | \text{C}
+- x-2 | \text{x+2}
++ -5 | $\text{-5}$
++ -0.5 | \text{-1/2}
++ 42 | \mathrm{42}
++ 2x | \text{2x}
+# letters 2
+- \text{A, B, C} | \text{B, C}
+- E | \text{A and E}
+- \text{A} | \text{A, B}
++ \text{A, B and D} | A,B,D
++ \text{A and D} | \text{A, D}
++ A, B | \text{B and A}
++ \text{a parabola} | parabola
++ \text{an ellipse} | \text{ellipse}
+# cases 2
+- n if n is odd, n/2 if n is even | n
+- \text{2 if the number is prime, 1 otherwise} | 2
+- \frac{n}{2} \text{ if } n \text{ is even, and } \frac{n+1}{2} \text{ if } n \text{ is odd} | \frac{n}{2}
+- 5 \text{ when } x>0, \text{ otherwise } 0 | 5
+- 6 unless n = 3, in which case 7 | 6
+- \begin{cases} a & \text{if } x \ge 1 \\ b & \text{if } x < 1 \end{cases} | \begin{cases} b & \text{if } x \ge 1 \\ a & \text{if } x < 1 \end{cases}
+- \begin{cases} 1 & n \text{ even} \\ 0 & n \text{ odd}\end{cases} | 1
+- \begin{cases} 1 & n \text{ even} \\ 0 & n \text{ odd}\end{cases} | 1, 0
++ \begin{cases} a & \text{if } x \ge 1 \\ b & \text{if } x < 1 \end{cases} | \begin{cases} b, & x<1 \\ a, & x \geq 1 \end{cases}
++ 5 \text{ if } n \text{ is prime}, 1 \text{ otherwise} | 1 \text{ if } n \text{ is not prime}, 5 \text{ if } n \text{ is prime}
++ \frac{n}{2} \text{ if } n \text{ is even, } \frac{n+1}{2} \text{ if } n \text{ is odd} | \begin{cases} \frac{n}{2} & n \text{ even} \\ \frac{n+1}{2} & n \text{ odd} \end{cases}
+# identity 2
+- (a+b)^2 = a^2+2ab+b^2 | 0
+- \tan x = \frac{\sin x}{\cos x} | 2
+- x^3-1=(x-1)(x^2+x+1) | 0
+- 2(x+1) = 2x+2 | 3
++ x^3-1=(x-1)(x^2+x+1) | (x^2+x+1)(x-1)
++ 2(x+1) = 2x+2 | 2x+2
+# words 2
+- 12 | \text{about half of } 12
+- 12 | \text{no more than } 12
+- 12 | \text{fewer than } 12
+- 12 | \text{greater than } 12
+- 12 | \text{negative } 12
+- 12 | \text{a third of } 12
+- 12 | \text{up to } 12
+- 12 | \text{up to } 12 \text{ items}
+- 12 | \text{triple } 12
+- 12 | \text{10 or } 12
+- 12 | \text{approximately half of } 12
+- 12 | \text{never } 12
+- 12 | 12 \text{ is wrong, it is } 13
+- 12 | 12 \text{ if true, } 13 \text{ otherwise}
+- 12 | 12 \text{ unless } n=1, \text{ then } 13
+- 12 | 12 \text{ or } 13
+- 12 | 12 \text{ minus } 1
+- 12 | 12 \text{ with } 13
+- 12 | 12 \text{ to } 13
+- 12 | 12 \text{ and also } 13
++ 12 | \text{so the answer is } 12
++ 12 | \text{Hence } 12
++ 12 | \text{the value is } 12
++ 12 | \text{Answer: } 12
++ 12 | 12 \text{ for all } n
++ 12 | 12 \text{ as } x \to \infty
++ 12 | 12 \text{ ways}
++ 12 | 12 \text{ (approximately)}
+# sizes 2
+- 4 | 4 \text{ trillion}
+- 4 | 4 hundred
+- 12 | 12 \text{ thousand dollars}
+- 7 \text{ million} | 7 \text{ thousand}
+- 7 \text{ million} | 7
++ 7 \text{ million} | 7{,}000{,}000
++ 12000 | 12 \text{ thousand dollars}
++ 24 | 2 \text{ dozen eggs}
++ 0.5 \text{ million} | 500{,}000
++ 3.2 \text{ billion} | 3200 \text{ million}
++ 1200 | 12 \text{ hundred}
+# units 2
+- 5 \text{ m/s} | 5 \text{ m/s}^2
+- 5 \text{ m/s} | 5 \text{ km/s}
+- 100 \text{ cm} | 100 \text{ mm}
+- 12 \text{ in}^2 | 12 \text{ ft}^2
+- 2 \text{ weeks} | 2 \text{ months}
+- 3 \text{ ounces} | 3 \text{ pounds}
+- 10 \text{ dollars} | 10 \text{ cents}
+- 10 \text{ cents} | \$10
+- 90^\circ | 90 \text{ minutes}
+- 8 \text{ cubic feet} | 8 \text{ square feet}
+- 5 \text{ km} | 5 \text{ kg}
+- 5 \text{ hours} | 5 \text{ cm}
+- 100 \text{ W} | 100 \text{ kW}
+- 8 \text{ years} | 8 \text{ months}
+- 3\text{ m} | 3\%
++ 5 \text{ m/s} | 18 \text{ km/h}
++ 2 \text{ weeks} | 14 \text{ days}
++ 1 \text{ mile} | 5280 \text{ feet}
++ 2 \text{ lb} | 32 \text{ oz}
++ 2 \text{ years} | 24 \text{ months}
++ 8 \text{ cubic feet} | 8 \text{ ft}^3
++ 0.3 \text{ m} | 30 \text{ cm}
++ 30 \text{ cm} | 0.3 \text{ m}
++ 1 \text{ hectare} | 10000 \text{ m}^2
++ 1 \text{ L} | 1000 \text{ cm}^3
++ 3 \text{ gallons} | 12 \text{ quarts}
++ 75 \text{ cents} | \$0.75
++ 1.5 \text{ h} | 90 \text{ min}
++ 36 \text{ in} | 1 \text{ yd}
++ 25 | 25 mph
++ 25 | 25mm
++ 25 | 25 oz
++ 25 | 25\%
++ 25 | 25^\circ\text{C}
++ 25 | 25 \text{ people per square mile}
++ 6.67 \times 10^{-11} | 6.67 \times 10^{-11} \text{ N m}^2/\text{kg}^2
++ 1.6\times 10^{-19} \text{ C} | 1.6e-19
++ 100 \text{ kPa} | 10^5 \text{ Pa}
++ 15 | \text{\$}15
++ 15 | 15 \text{ USD}
++ 15 | Rs. 15
++ 2 | 2^{\text{nd}}
++ 21 | 21st
++ 60 | 60 公里
+# things 2
+- 2 \text{ red}, 5 \text{ blue} | 5 \text{ red}, 2 \text{ blue}
+- 10 \text{ boys and } 12 \text{ girls} | 12 \text{ boys and } 10 \text{ girls}
+- 10 \text{ boys and } 12 \text{ girls} | 12, 10
+- 3 \text{ hours}, 20 \text{ minutes} | 20 \text{ hours}, 3 \text{ minutes}
++ 10 \text{ boys and } 12 \text{ girls} | 12 \text{ girls and } 10 \text{ boys}
++ 2 \text{ red}, 5 \text{ blue} | 5 \text{ blue}, 2 \text{ red}
+# clock 2
+- 11:20 \text{ am} | 11:20 \text{ pm}
+- 5:20 | 1/4
+- 5:15 | \frac13
+- 8:30 | 8:03
++ 11:20 \text{ pm} | 23:20
++ 11:20 | 11:20 \text{ am}
++ 5:05 \text{ PM} | 5:05 \text{ p.m.}
++ 10:00 \text{ a.m.} | 10:00
+# names 2
+- \frac{bh}{2} | \frac{bk}{2}
+- 2ab | 2ac
+- s^2 | t^2
+- 4\pi R^2 | 4\pi r^2
+- \sqrt{d} | \sqrt{D}
+- n^2-1 | m^2-1
+- \angle ABC | \angle ABD
+- g(x) | h(x)
+- v_0 t | v_1 t
+- \omega r | \omega R
+- AB+CD | AB+CE
+- P(A \cap B) | P(A \cup B)
+- T(n) = O(n) | T(n) = O(m)
++ g(x) = 2x | g(y) = 2y
++ h(t)=t^3 | h(x)=x^3
++ x = \frac{\pi}{2}+n\pi, n\in\mathbb{Z} | x = \frac{\pi}{2}+m\pi, m\in\mathbb{Z}
++ f(x)=ax, a \in \mathbb{R} | f(x)=cx, \text{ where } c \text{ is a constant}
++ e^x+C | e^x+K
++ P(x) = c | P(x) = k
++ f(x) = Cx^2 | f(x) = cx^2 \text{ for some constant } c
+# chains 2
+- 3 | 2=3
+- 3 | x=2=3
+- 4 | 3 \approx 4
+- 10 | 9 = 10
++ 3 | x = 3
++ 3 | x = 6/2 = 3
++ 3 | 2+1=3
++ \frac{22}{7} | \frac{22}{7} \approx 3.14
++ 3.14 | 3.14 = 3.14
+# roots 2
+- \sqrt{(x-1)^2} | x-1
+- \sqrt{9a^2} | 3a
+- \sqrt{x^2+4x+4} | x+2
++ \sqrt{(x-1)^2} | |x-1|
++ \sqrt{9a^2} | 3|a|
++ \sqrt{12a} | 2\sqrt{3a}
++ \sqrt{x^2+4x+4} | |x+2|
+# question 2
+- 9 | \lceil 8.2 \rceil
+- 6 | \text{lcm}(2,3)
+- 4 | |4|
+- 17 | 3^2+2^3
+- 4 | \sqrt{9} + |-1|
+- 385 | \sum_{i=1}^{10} i^2
+- 9 | \int_0^3 x^2 \, dx
+- 7 | \min(7, 9)
+- 6 | \mathrm{gcd}(12, 18)
+- 5 | 2^3-3
++ 9 | 3^2
++ 24 | 4!
++ 1024 | 2^{10}
++ 0.001 | 10^{-3}
++ \frac{1}{8} | 2^{-3}
++ 10 | \binom{5}{2}
++ 2 | \sqrt{4}
++ 2 | \log_2 4
+# notations 2
++ \mathbb{Q} | ℚ
++ -12 | —12
++ -\frac12 | –½
++ x-1 | x‑1
++ 2\sqrt[4]{3} | 2∜3
++ y^{10} | yˆ{10}
++ 18 | \text{Sum} = 18
++ 18 | \text{The area of the triangle} = 18
++ 18 | \text{Number of ways} = 18
++ \text{Maximum} = 18 | 18
++ 18 | \text{Answer} = 18
++ 18 | \text{Area}_{ABC} = 18
++ 3^2\cdot 5\cdot 7 | 7\cdot 5\cdot 3^2
++ 2^5\times3^4 | 3^4 \cdot 2^5
++ 18 | {\large 18}
++ 18 | \textcolor[rgb]{1,0,0}{18}
++ 18 | \mathbf{\color{red}18}
++ 18 | \underline{\textbf{18}}
++ 18 | \normalsize 18
++ 18 | \LARGE{\mathbf{18}}
++ 18 | __18__
++ 18 | “18”
++ 18 | ‘18’
++ 18 | 18 \\
++ D | \text{D) }18
++ D | \textbf{D}
++ D | \textbf{D.}
++ D | D. $18$
++ D | \text{(D)} \quad 18
++ D | \text{Choice D}
++ D | \boxed{D}
+- D | \text{A. 18}
+- D | \text{D or E}
+- D | (D), (E)
+- D | \text{Option E}
++ no real solutions | \text{There is no real solution}
++ \text{None} | \text{no solution}
++ \text{no integer solutions} | \emptyset
++ \text{does not exist} | DNE
++ \text{does not exist} | \text{The limit doesn't exist}
++ -\infty | \text{minus infinity}
++ +\infty | \infty
+- \infty | \text{no solution}
+- \text{infinitely many} | \text{no solution}
++ \text{infinitely many} | \text{Infinitely many}
++ 2, 7 | 2 \text{ 或 } 7
++ 2, 7 | x=2 ou x=7
++ 2, 7 | x = 2 \text{ o } x = 7
++ 2, 7 | 2 \text{ und } 7
++ 30 | 30平方厘米
++ 30 | 30 \text{ 平方厘米}
++ \text{True} | 正确
++ (2,9] | 2 < x \text{ and } x \le 9
++ (2,9] | x > 2 \wedge x \leq 9
++ (2,9] | \{x \in \mathbb{R} : x > 2 \text{ and } x \le 9\}
++ (2,9] | \{x | 2 < x \leq 9\}
++ (2,9] | ]2,9]
++ (2,9] | ]2;9]
++ [0,\infty) | [0,+\infty[
++ (-\infty,0) \cup (0,\infty) | ]-\infty,0[ \cup ]0,\infty[
++ (-\infty,0) \cup (0,\infty) | x \in \mathbb{R}, x \ne 0
++ (-\infty,0) \cup (0,\infty) | \text{All real numbers except } 0
++ (-\infty,0) \cup (0,\infty) | \text{all real } x \neq 0
++ (-\infty,0) \cup (0,\infty) | \text{all reals except } 0
++ (-\infty,-1)\cup(-1,1)\cup(1,\infty) | x \neq \pm 1
++ (-\infty,-1)\cup(-1,1)\cup(1,\infty) | x \neq 1, x \neq -1
++ |x-1| \le 4 | [-3,5]
++ x < -2 \text{ or } x > 2 | |x| > 2
+- (2,9] | ]2,9[
+- (2,9] | x > 2 \text{ or } x \le 9
+- (-\infty,0) \cup (0,\infty) | \mathbb{R}
++ x = \frac{k\pi}{2}, k \in \mathbb{Z} | \left\{\frac{k\pi}{2} \mid k \in \mathbb{Z}\right\}
++ x = \frac{k\pi}{2}, k \in \mathbb{Z} | x = \frac{n\pi}{2} \text{ for any integer } n
++ x = \frac{k\pi}{2}, k \in \mathbb{Z} | x = \frac{n\pi}{2}, n \text{ an integer}
++ x = 2n\pi | x = 2k\pi, k\in Z
++ f(x) = x + c | f(x) = x + c, c \in \mathbb{R}
++ f(x) = x + c | f(x)=x+a \text{ where } a \text{ is any real constant}
++ x = \frac{\pi}{4}+k\pi, k \in \mathbb{Z} | x = \frac{5\pi}{4} + k\pi, k \in \mathbb{Z}
++ x = 45^\circ + 180^\circ k | x = 45^\circ + 180^\circ n
+- x = \frac{k\pi}{2}, k \in \mathbb{Z} | x = \frac{k\pi}{3}, k \in \mathbb{Z}
++ n \equiv 5 \pmod{8} | n = 8k+5
++ n \equiv 5 \pmod{8} | n = 8k-3
++ n \equiv 5 \pmod{8} | 5 (mod 8)
++ n \equiv 5 \pmod{8} | n \equiv 13 \pmod 8
++ x \equiv 1, 2 \pmod{3} | x \equiv 2, 1 \pmod 3
+- n \equiv 5 \pmod{8} | n = 8k+3
+- n \equiv 5 \pmod{8} | n = 4k+5
++ \begin{pmatrix}1\\0\\-2\end{pmatrix} | (1,0,-2)
++ \begin{bmatrix}1\\-2\end{bmatrix} | [1,-2]
++ \begin{bmatrix}1\\-2\end{bmatrix} | [1,-2]^T
++ \begin{bmatrix}1\\-2\end{bmatrix} | \mathbf{i}-2\mathbf{j}
++ (1,2,3) | \vec{i}+2\vec{j}+3\vec{k}
++ \begin{bmatrix}2&0\\0&2\end{bmatrix} | [[2,0],[0,2]]
++ (5,-1) | M(5,-1)
++ (5,-1) | M = (5,-1)
++ \frac{5}{11} | 0.\overline{45}
++ \frac{5}{11} | 0.(45)
++ \frac{5}{9} | 0.555\ldots
++ \frac{7}{3} | 2.\dot{3}
+- \frac{5}{9} | 0.55
+- \frac{5}{11} | 0.\overline{54}
++ 77_8 | 77_{\text{eight}}
++ 77_8 | 77 \text{ base } 8
++ 77_8 | 77_{(8)}
++ 1A_{16} | \text{1A}_{16}
++ 1010_2 | \text{1010}_{\text{two}}
++ 1010_2 | 1010 base 2
+- 77_8 | 63
+- 77_8 | 77
++ 1.75 | 1,75
++ 0.5 | 0,5
++ 1.5, 2.5 | 1,5; 2,5
++ 12345678 | 12.345.678
++ 12345678 | 12'345'678
+- 15 | 1,5
+- 1.75 | 175
++ 360 - 3x | 360^\circ - 3x
++ 72^\circ | 72^{\mathrm{o}}
++ 72^\circ | 72º
++ 72^\circ | 72 \deg
++ {{72}^{\circ }} | 72^\circ
++ 12.25^\circ | 12^\circ 15'
++ \log_{10} 3 + 1 | \lg 3 + 1
++ \log_{10} 3 + 1 | \lg 30
++ \binom{8}{3} | C_8^3
++ \binom{n}{k} | C_n^k
++ \binom{n}{k} | {}^nC_k
++ \binom{n}{k} | \frac{n!}{k!(n-k)!}
++ \frac{a}{b+1} | {a \over b+1}
++ (2n)!! | 2^n n!
++ g(x)=x^2 | g: x \mapsto x^2
++ g(x)=x^2 | g(x) \mapsto x^2
++ \sum_{i=1}^n i^3 | \frac{n^2(n+1)^2}{4}
++ \sum_{k=0}^{n} 2^k | 2^{n+1}-1
+- \sum_{k=0}^{n} 2^k | 2^{n}-1
++ 9 | 9 \text{ (since } a \neq 0\text{)}
++ 9 | 9 \quad (\text{as } a > 0)
++ 9 | 9 \text{ (we reject } -1\text{)}
++ x=9 | x=9 \text{ (x=-1 is extraneous)}
+- 9 | 9 \text{ (or } 10\text{)}
++ prime | \text{It is prime}
++ Yes | \text{Yes, because it converges.}
++ No | No, there is no such number
++ \text{increasing} | \text{The function is increasing}
+- Yes | \text{Not yes}
+- prime | \text{It is not prime}
++ 2:5 | 2 \text{ to } 5
++ 1:2:4 | 3:6:12
++ (\pm 2, 5) | (2,5), (-2,5)
++ \text{Alice}: 5, \text{Bob}: 7 | 5, 7
++ \text{Alice}: 5, \text{Bob}: 7 | \text{Bob}: 7, \text{Alice}: 5
+- \text{Alice}: 5, \text{Bob}: 7 | 7, 5
+- 9 | \text{the square of } 9
+- 9 | \text{nine or ten}
+- 9 | \text{one more than } 9
+- 9 | 9 \text{ less than } 10
+- 9 | \text{all but } 9
+- 9 | 9 \text{ or more}
+- 9 | 9+
+- 9 | \geq 9
+- 9 | >9
+- 9 | \sim 9
+- 9 | 9?
+- 9 | 9x
+- 9 | 9, 9, 10
+- 9 | \{9\} \cup \{10\}
+- -9 | \text{9}
+- 9 | -\text{9}
 """
 
 
