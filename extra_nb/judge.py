@@ -316,7 +316,9 @@ def same(
 # %% ../nbs/01c_judge.ipynb #3c14414d
 _POWER = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)\^([0-9]+|~[0-9]+~)(?![0-9^!])")
 _FACTORIAL = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)!")
-_LONG = re.compile(r"\\(?:sum|prod)[^\\]*\^\{?[^{}\\]*[0-9]{5,}|\\(?:sum|prod)[^\\]*\^\{[^{}\\]*~|\\binom\{[^{}]*(?:[0-9]{5,}|~)[^{}]*\}\{[^{}]*(?:[0-9]{5,}|~)|[0-9]{1001,}")
+_LONG = re.compile(r"\\(?:sum|prod)[^\\^]*\^\{?[^{}\\]{0,40}?(?:[0-9]{5}|~)|(?<![0-9])[0-9]{1001}")
+_BINOMIAL = re.compile(r"\\binom\{([^{}]*)\}\{([^{}]*)\}")
+_MANY_DIGITS = re.compile("[0-9]{5}|~")
 _MOST = 20_000  # digits of a number that is worked out, about
 
 
@@ -343,7 +345,7 @@ def too_large(
         text = re.sub(r"\(([0-9]+|~[0-9]+~)\)|(?<=[\^!_])\{([0-9]+|~[0-9]+~)\}", lambda m: m[1] or m[2], text)
         if match := _POWER.search(text): result = _power(*match.groups())
         elif match := _FACTORIAL.search(text): result = _factorial(*match.groups())
-        else: return bool(_LONG.search(text))
+        else: return bool(_LONG.search(text)) or any(all(map(_MANY_DIGITS.search, m.groups())) for m in _BINOMIAL.finditer(text))
         if result is None: return True
         text = text[:match.start()] + result + text[match.end():]
 
