@@ -780,7 +780,7 @@ _REVERSED = [(re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\["), r"(\1)"), (re.compi
 _CHOOSE = re.compile(r"(?:\\text\s?\{\s?)?C\}?\s?(?:\(\s?([^(),]{1,20}?)\s?,\s?([^(),]{1,20}?)\s?\)|_\{?([^{}^_]{1,20}?)\}?\s?\^\{?([^{}^_]{1,20}?)\}?)"
                      r"|(?:\{\}\s?)?[_^]\{?([A-Za-z0-9]{1,9})\}?\s?(?:\\text\s?\{\s?)?C\}?\s?_\{?([A-Za-z0-9]{1,9})\}?")
 _POINT = re.compile(r"(?:\\text\s?\{\s?[A-Z]\s?\}|[A-Z])'?\s?(\(.*\))")
-_ALONG = re.compile(r"\s?([+-]?)\s?([^+]{0,20}?)\s?\\?(?:hat|vec)?\s?\{?\s?\\?([ijk])(?:math)?\s?\}?\s?(?=[+-]|\Z)")
+_AXIS = re.compile(r"(?:\\(?:hat|vec)\{?|\{)?\\?([ijk])(?:math)?\}?\Z")
 
 
 def _unwrapped(text: str) -> str:
@@ -794,13 +794,13 @@ def _unwrapped(text: str) -> str:
 
 def _along_axes(text: str) -> str | None:
     "2i + 3j as (2, 3)."
-    if not re.search(r"j", text) or len(text) > 200: return None
-    found, at = {}, 0
-    while at < len(text):
-        match = _ALONG.match(text, at)
-        if not match or match.end() == at or match[3] in found or re.search(r"[ijk]", match[2].replace(r"\pi", "")): return None
-        found[match[3]] = f"{match[1].replace('+', '')}{match[2] or '1'}"
-        at = match.end()
+    if "j" not in text or len(text) > 200: return None
+    found = {}
+    for term in re.findall("[+-]?[^+-]+", text.replace(" ", "")):
+        match = _AXIS.search(term[-12:])
+        if not match or match[1] in found: return None
+        found[match[1]] = (factor := term[:-len(match[0])].removeprefix("+")) + "1" * (factor in ("", "-"))
+        if re.search("[ijk]", factor.replace(r"\pi", "")): return None
     return f"({', '.join(found.get(axis, '0') for axis in ('ijk' if 'k' in found else 'ij'))})"
 
 
