@@ -555,7 +555,8 @@ _QUANTIFIERS = set("all any every each some integer integers real reals number n
 _SIGN_WORDS = {"minus": "-", "negative": "-", "plus": "+"}
 _LEAD = re.compile(r"(?:\\text\s?\{([^{}]*)\}|(?<![A-Za-z])([A-Za-z]{2,})(?![A-Za-z({_^']))[\s,:]*(?=\S)")
 _RELATION = re.compile(r"\s?(?:[=<>:]|\\(?:leq|geq|neq|approx|in|equiv)(?![A-Za-z]))")
-_COLON = re.compile(r"(?:\\text\s?\{(?=[^{}]*[A-Za-z]{2})([^{}]*)(?::\s?\}|\}\s?:)|(?<![A-Za-z])([A-Za-z](?=[A-Za-z ]{0,60}[A-Za-z][ :])[A-Za-z ]{1,60}(?:[0-9]{1,4})?)\s?:)\s?(?=\S)")
+_COLON = re.compile(r"(?:\\text\s?\{(?=[^{}]*[A-Za-z]{2})([^{}]*)(?::\s?\}|\}\s?:)"
+                    r"|(?<![A-Za-z])([A-Za-z](?=[A-Za-z ]{0,60}[A-Za-z][ :])[A-Za-z ]{1,60}(?:[0-9]{1,4})?)\s?:)\s?(?=\S)")
 _TRANSPOSED = re.compile(r"\s?\^\s?\{?\s?(?:T|\\top|\\intercal|\\(?:text|mathsf)\s?\{?\s?T\s?\}?)\s?\}?\Z")
 _MINUS_SET = re.compile(r"(\\\}|\)|\]|\\mathbb\s?\{?R\}?)\s?-\s?(?=\\\{)")
 
@@ -674,9 +675,11 @@ def _alone(r: Reading) -> tuple[Reading, ...]: return r.parts if r.kind in ("lis
 
 # %% ../nbs/01b_reading.ipynb #ea682fab
 _BEHIND = re.compile(r"[,;.]?\s?(?:\\text\s?\{\s?,?\s?)?(?<![A-Za-z\\])"
-                     r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))|with|when|if|such that|as|since|because|provided)\b"
+                     r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))"
+                     r"|with|when|if|such that|as|since|because|provided)\b"
                      r".*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"(?:(?<![\s,;(])(?:[\s,;(]*[,;(]\s?|\s(?=[A-Za-z]\s?\\in))|\A)(?:\\forall\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
+_PARAMETER = re.compile(r"(?:(?<![\s,;(])(?:[\s,;(]*[,;(]\s?|\s(?=[A-Za-z]\s?\\in))|\A)(?:\\forall\s?)?"
+                        r"(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
                         r"\s?(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\}|_[0-9]|\^[0-9])?\s?\)?\s?\.?\Z")
 _SAID = r"(?:integers?|constants?|reals?|arbitrary|natural|any|parameters?|numbers?)"
 _DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?"
@@ -779,6 +782,7 @@ _REVERSED = [(re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\["), r"(\1)"), (re.compi
              (re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\]"), r"(\1]")]
 _CHOOSE = re.compile(r"(?:\\text\s?\{\s?)?C\}?\s?(?:\(\s?([^(),]{1,20}?)\s?,\s?([^(),]{1,20}?)\s?\)|_\{?([^{}^_]{1,20}?)\}?\s?\^\{?([^{}^_]{1,20}?)\}?)"
                      r"|(?:\{\}\s?)?[_^]\{?([A-Za-z0-9]{1,9})\}?\s?(?:\\text\s?\{\s?)?C\}?\s?_\{?([A-Za-z0-9]{1,9})\}?")
+_COMMAS = re.compile(r"\(?\s?[+-]?[0-9]{1,30},[0-9]{1,30}(?:\s?;\s?[+-]?[0-9]{1,30}(?:,[0-9]{1,30})?){1,30}\s?\)?")
 _POINT = re.compile(r"(?:\\text\s?\{\s?[A-Z]\s?\}|[A-Z])'?\s?(\(.*\))")
 _AXIS = re.compile(r"(?:\\(?:hat|vec)\{?|\{)?\\?([ijk])(?:math)?\}?\Z")
 
@@ -788,7 +792,7 @@ def _unwrapped(text: str) -> str:
     def unwrap(match):
         inside = match[1]
         words = [w for w in re.findall("[A-Za-z]{2,}", inside) if w not in ("and", "or", "mod", "base")]
-        return match[0] if words or not re.search(r"[0-9+=<>^*|/-]", inside) or not re.search(r"[0-9+=<>^*|-]", inside) or unit(inside) else inside
+        return match[0] if words or not re.search(r"[0-9+=<>^*|-]", inside) or unit(inside) else inside
     return _MATHS_IN_TEXT.sub(unwrap, text)
 
 
@@ -809,7 +813,7 @@ def _other_ways(text: str) -> list[str]:
     ways = []
     if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text): ways.append(text.replace(",", ", "))
     elif re.fullmatch(r"(?![1-9][0-9]{0,2},[0-9]{3}(?![0-9]))[+-]?[0-9]+,[0-9]+(?![0-9,])[^,;0-9]*", text): ways.append(text.replace(",", ".", 1))
-    elif ";" in text and re.fullmatch(r"\(?\s?[+-]?[0-9]{1,30},[0-9]{1,30}(?:\s?;\s?[+-]?[0-9]{1,30}(?:,[0-9]{1,30})?){1,30}\s?\)?", text): ways.append(text.replace(",", ".").replace(";", ","))
+    elif ";" in text and _COMMAS.fullmatch(text): ways.append(text.replace(",", ".").replace(";", ","))
     if _CHOOSE.search(text): ways.append(_CHOOSE.sub(lambda m: rf"\binom{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text))
     if match := _POINT.fullmatch(text): ways += [match[1]] if "," in match[1] else []
     if along := _along_axes(text): ways.append(along)
