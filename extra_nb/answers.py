@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['FALLBACKS', 'PRINTED', 'boxes', 'joined', 'boxed', 'prose', 'last_formula', 'announced', 'extract', 'bare_answer',
-           'spell', 'Number', 'number', 'is_rounded', 'same_number']
+__all__ = ['FALLBACKS', 'PRINTED', 'boxes', 'joined', 'boxed', 'prose', 'formulas', 'last_formula', 'announced', 'extract',
+           'bare_answer', 'spell', 'Number', 'number', 'is_rounded', 'same_number']
 
 # %% ../nbs/01a_answers.ipynb #7520a972
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
 # %% ../nbs/01a_answers.ipynb #626fae3f
-_BRACES = re.compile(r"(?P<box>\\+(?:boxed|fbox)\s*\{)|(?P<skip>\\.)|(?P<open>\{)|(?P<close>\})", re.DOTALL)
+_ARGUMENT = r"\{(?:[^{}]|\{[^{}]*\})*\}"
+_BRACES = re.compile(
+    r"(?P<box>(?<!\\)\\+(?:boxed|fbox)\s*\{)"
+    rf"|(?<!\\)\\+(?:boxed|fbox)(?![A-Za-z])[ \t]*(?P<bare>[+-]?[0-9]+(?:[.,][0-9]+)*|(?:[A-Za-z]|\\[A-Za-z]+(?:{_ARGUMENT}){{0,2}})(?=[ \t.,]*(?:\$|\\[)\]])))"
+    r"|(?P<skip>\\.)|(?P<open>\{)|(?P<close>\})", re.DOTALL)
 
 
 def boxes(
@@ -26,6 +31,7 @@ def boxes(
     stack, found = [], []
     for m in _BRACES.finditer(text):
         if m["box"]: stack.append((m.start(), m.end()))
+        elif m["bare"]: found.append((m.start(), m.end(), m["bare"]))
         elif m["open"]: stack.append(None)
         elif m["close"] and stack and (top := stack.pop()):
             while found and found[-1][0] > top[0]: found.pop()
@@ -35,6 +41,7 @@ def boxes(
 # %% ../nbs/01a_answers.ipynb #3bf4efa4
 _GLUE = re.compile(r"\$|\\[()\[\]]|\\q?quad|\\[,; ]|\\text\s*(?=\{)|[{}]")
 _JOINT = re.compile(r"[,;&]|(?<![A-Za-z])(?:and|or)(?![A-Za-z])")
+_INDEXED_NAME = re.compile(r"(\\?[A-Za-z]{1,8}|\\?[A-Za-z]{1,8}\^\{?[()*']{1,3}\}?)_\{?([0-9]{1,3})\}?\s{0,3}=\s{0,3}(?:\$|\\[(\[])?\s{0,3}\Z")
 
 
 def joined(
@@ -46,13 +53,21 @@ def joined(
     return bool(_JOINT.search(gap)) or not re.search(r"[A-Za-z0-9=<>]", gap)
 
 
+def _numbered(text: str, start: int, found: tuple[int, int, str]) -> bool:
+    r"Do both boxes give the values of one name with two indices, as in `x_1 = \boxed{3}`, `x_2 = \boxed{5}`?"
+    one, two = (_INDEXED_NAME.search(text[max(0, end - 40):end]) for end in (found[0], start))
+    if not (one and two) or one[1] != two[1] or one[2] == two[2]: return False
+    between = _GLUE.sub(" ", text[found[1]:start - len(two[0])])
+    return len(between) <= 60 and not re.search(r"[A-Za-z0-9=<>]", re.sub(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])", "", between))
+
+
 def _in_one(text: str, found: list[tuple[int, int, str]]) -> str:
     "The last piece, with those that are joined to it."
     parts = [found[-1]]
     for piece in found[-2::-1]:
-        if not joined(text[piece[1]:parts[0][0]]): break
-        parts.insert(0, piece)
-    return parts[0][2] if len(parts) == 1 else ", ".join(dict.fromkeys(p[2] for p in parts))
+        if not (joined(text[piece[1]:parts[-1][0]]) or _numbered(text, parts[-1][0], piece)): break
+        parts.append(piece)
+    return parts[0][2] if len(parts) == 1 else ", ".join(dict.fromkeys(p[2] for p in reversed(parts)))
 
 
 def boxed(
@@ -63,15 +78,22 @@ def boxed(
     return _in_one(text, found) if found else None
 
 # %% ../nbs/01a_answers.ipynb #b8e4166b
-_HASH = re.compile(r"(?:\A|\s)(?:####|A:)\s*([^\n]+?)\s*\Z")
+_HASH = re.compile(r"(?:\A|\s)(?:####|A:)")
 _CUE = re.compile(r"(?:final |the )?answers?\s*(?:(?:is|are|would be|will be|:|=)\s*)+", re.IGNORECASE)
-_END = re.compile(r"\.?\s*\n|\.\s+(?=[A-Z])|\.?\s*<\||\.?\s*\Z")
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:[^$\\\n]|\\.)+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
+_END = re.compile(r"\n|\.\s+(?=[A-Z])|<\||\Z")
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$((?:[^$\\\n]|\\.)+)\$|\\\[((?:(?!\\[\[\]]).)+)\\\]|\\\(((?:(?!\\[()]).)+)\\\)", re.DOTALL)
 _FIGURE = re.compile(r"(?<![A-Za-z0-9.])[+-]?(?:[0-9]{1,3}(?:[, ][0-9]{3})+(?![0-9])|[0-9]+)?(?:[.,](?=[0-9])[0-9]+)?"
                      r"(?:(?<=[0-9])\s*/\s*[0-9]+)?(?<=[0-9])(?:\s*\\?%)?")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _SENTENCE = re.compile(r"(?<![A-Za-z\\])(?:the|is|are|so|therefore|thus|hence|we|it's|that|there|ago|its|by|of|answer)(?![A-Za-z])",
                        re.IGNORECASE)
+
+
+def _after_hash(text: str) -> str | None:
+    "What follows `####` or `A:` on the last line, or on the line before."
+    head, _, last = text.strip().rpartition("\n")
+    if match := _HASH.search(last): return last[match.end():].strip() or None
+    return last.strip() or None if head.rstrip().endswith(("####", "A:")) else None
 
 
 def prose(
@@ -81,14 +103,21 @@ def prose(
     return len(_DOLLAR.findall(text)) % 2 == 1 or bool(_SENTENCE.search(re.sub(r"\\text\s*\{[^{}]*\}", " ", text)))
 
 
+def formulas(
+    text: str,
+) -> list[tuple[int, int, str]]:  # Start, end and content
+    r"What stands between dollar signs, or in `\( \)` or `\[ \]`."
+    return [(m.start(), m.end(), m[m.lastindex]) for m in _FORMULA.finditer(text)]
+
+
 def last_formula(
     text: str,
 ) -> str | None:
     "The last formula or number of a text, whichever comes later."
-    formulas = [(m.start(), m.end(), m[m.lastindex]) for m in _FORMULA.finditer(text)]
+    found = formulas(text)
     figures = [m for m in _FIGURE.finditer(_FORMULA.sub(lambda m: " " * len(m[0]), text)) if m[0].strip()]
-    if figures and (not formulas or figures[-1].start() > formulas[-1][1]): return figures[-1][0]
-    return _in_one(text, formulas) if formulas else None
+    if figures and (not found or figures[-1].start() > found[-1][1]): return figures[-1][0]
+    return _in_one(text, found) if found else None
 
 
 def announced(
@@ -98,12 +127,12 @@ def announced(
     cues = list(_CUE.finditer(text))
     if not cues: return None
     start = cues[-1].end()
-    said = text[start:_END.search(text, start).start()].strip()
+    said = text[start:_END.search(text, start).start()].strip().removesuffix(".").strip()
     if not said: return None
     return start, (last_formula(said) or said) if prose(said) else said
 
 # %% ../nbs/01a_answers.ipynb #c5c276f2
-FALLBACKS = {"hash": lambda text: (m := _HASH.search(text)) and m[1], "phrase": lambda text: (a := announced(text)) and a[1],
+FALLBACKS = {"hash": _after_hash, "phrase": lambda text: (a := announced(text)) and a[1],
              "last": last_formula}
 
 
@@ -128,12 +157,22 @@ def bare_answer(
     return text if found is None else found
 
 # %% ../nbs/01a_answers.ipynb #42d3a3c9
-_SIGNS = {"−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "∗": "*", "≤": r"\leq ", "⩽": r"\leq ",
-          "≥": r"\geq ", "⩾": r"\geq ", "≠": r"\neq ", "≈": r"\approx ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∞": r"\infty ",
-          "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "λ": r"\lambda ", "°": r"^{\circ}", "±": r"\pm ", "∓": r"\mp ",
-          "′": "'", "∀": r"\forall ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "⟨": r"\langle ", "⟩": r"\rangle ",
-          "∅": r"\emptyset ", "⁄": "/", "€": "", "£": ""}
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SIGNS = {"×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "÷": r"\div ", "∗": "*", "≤": r"\leq ", "⩽": r"\leq ",
+          "≦": r"\leq ", "≥": r"\geq ", "⩾": r"\geq ", "≧": r"\geq ", "≠": r"\neq ", "≈": r"\approx ", "≃": r"\approx ", "≡": r"\equiv ",
+          "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∞": r"\infty ", "∖": r"\setminus ", "∨": r"\lor ", "∧": r"\land ", "→": r"\to ",
+          "↦": r"\mapsto ", "∥": r"\parallel ", "∠": r"\angle ", "△": r"\triangle ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
+          "°": r"^{\circ}", "º": r"^{\circ}", "˚": r"^{\circ}", "℃": r"^{\circ}C", "℉": r"^{\circ}F", "±": r"\pm ", "∓": r"\mp ",
+          "′": "'", "″": "''", "‘": "'", "’": "'", "ˆ": "^", "∀": r"\forall ", "∣": "|", "∕": "/", "⁄": "/", "∶": ":", "、": ", ",
+          "∛": r"\sqrt[3]", "∜": r"\sqrt[4]", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
+          "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "⟨": r"\langle ",
+          "⟩": r"\rangle ", "∅": r"\emptyset ", "Ω": r"\Omega ", "ϵ": r"\epsilon ", "ϕ": r"\phi ",
+          **{chr(c): "-" for c in (0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2043, 0x2212)},
+          **{c: rf"\{name} " for c, name in zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨ", (
+              "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon varphi chi psi omega "
+              "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi").split())}}
+_SIGN_TABLE = str.maketrans(_SIGNS)
+_RAISED, _LOWERED = (str.maketrans(signs, "0123456789+-n"[:len(signs)]) for signs in ("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "₀₁₂₃₄₅₆₇₈₉₊₋"))
+_VULGAR = re.compile("(?<=[0-9]) ?(?=[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])")
 _END_OF_NAME = r"(?![A-Za-z])"
 
 
@@ -141,42 +180,92 @@ def _names(*pairs: tuple[str, str]) -> list[tuple[str, str]]:
     r"`\name` for each name of the first, as the second."
     return [(rf"\\(?:{names}){_END_OF_NAME}", new) for names, new in pairs]
 
+
+def _without_unicode(text: str) -> str:
+    "Signs that are no ASCII as commands, and what looks like an ASCII character as that character."
+    if text.isascii(): return text
+    text = _VULGAR.sub(" ", text)
+    text = re.sub("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+)", lambda m: "^{" + m[1].translate(_RAISED) + "}", text)
+    text = re.sub("([₀₁₂₃₄₅₆₇₈₉₊₋]+)", lambda m: "_{" + m[1].translate(_LOWERED) + "}", text)
+    return unicodedata.normalize("NFKC", text.translate(_SIGN_TABLE)).translate(_SIGN_TABLE)
+
 # %% ../nbs/01a_answers.ipynb #8c68d877
-_FUNCTIONS = r"(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)h?|ar(?:sin|cos|tan)h|exp|log|ln|lg|max|min|gcd|lcm|floor|ceil"
+_FUNCTIONS = r"(?:arc|a)?(?:sin|cos|tan|cot|csc)h?|sech|(?:arc|a)sech?|ar(?:sin|cos|tan)h|exp|log|ln|lg|max|gcd|lcm|floor|ceil"
 _DAMAGE = [(r"\x0crac", r"\\frac"), (r"\t(ext|imes|heta|frac|an)\b", r"\\t\1"), (r"\x08(oxed|eta|egin|inom)", r"\\b\1"),
            (r"\r(ight|ho)\b", r"\\r\1"), (r"\A(?!.*\\begin).*", lambda m: re.sub(r"\\\\(?=[A-Za-z])", r"\\", m[0])),
            (r"\\\\(?=(?:[dt]?frac|sqrt|pi|text|leq?|geq?|cdot|times|infty)(?![A-Za-z]))", r"\\")]
-_MARKUP = [("<sup>(.*?)</sup>", r"^{\1}"), ("<sub>(.*?)</sub>", r"_{\1}"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " ")]
-_DIGITS = [(r",\\!\s*(?=[0-9]{3}(?![0-9]))|(?<=[0-9])\s*\{\s*,\s*\}\s*(?=[0-9]{3}(?![0-9]))", ""),  # 1,\! 000 and 1{,}000
+_MARKUP = [("<sup>([^<]*)</sup>", r"^{\1}"), ("<sub>([^<]*)</sub>", r"_{\1}"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " ")]
+_DIGITS = [(r",\\!\s*(?=[0-9]{3}(?![0-9]))|(?<=[0-9])(?<!(?<![0-9])0)\s*\{\s*,\s*\}\s*(?=[0-9]{3}(?![0-9]))", ""),  # 1,\! 000 and 1{,}000
+           (r"(?<=[0-9])\s*\{\s*,\s*\}\s*(?=[0-9])", "."),  # 3{,}25
            (r"(?<=[0-9])(?:\\[,;:! ]|~)+(?=[0-9]{3}(?![0-9]))", ""),  # 1\,000
+           (r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.,])", lambda m: m[0].replace(".", "")),  # 1.234.567
+           (r"(?<![0-9.,'])[1-9][0-9]{0,2}(?:'[0-9]{3})+(?![0-9'])", lambda m: m[0].replace("'", "")),  # 1'234
            (r"(?<![0-9.,])([0-9]{1,3})((?: [0-9]{3})+)(?![0-9.,/])", lambda m: m[1] + m[2].replace(" ", ""))]  # 1 000
-_LAYOUT = [(r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|mathstrut|protect|rm|it|bf)(?![A-Za-z])\.?", ""),
-           (r"\\(?:hspace|vspace|phantom|hphantom|label|tag)\*?\{[^{}]*\}", " "), (r"\\?[\"“”]", ""),
+_LAYOUT = [(r"\\(?:left|right)(?![A-Za-z])\.?", ""),
+           (r"\\(?:text|f)?color(?:box)?\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}(?:(?<=\})\s*\{[^{}]*\}(?=\s*\{))?", " "),
+           (r"\\(?:fbox|boxed)\s*(?=\{)", ""),
+           (r"\\(?:middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|mathstrut|protect|rm|it|bf|sf|tt|bfseries|itshape|boldmath|"
+            r"tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge|underline|uline|uuline|ensuremath|nonumber|notag|"
+            r"noindent|centering)(?![A-Za-z])", ""),
+           (r"\\(?:hspace|vspace|phantom|hphantom|label|tag)\*?\{[^{}]*\}", " "), (r"\\?[\"“”]|`", ""),
            (r"(?<!\\)\\(?:[,;:!> ]|(?:quad|qquad|hfill|newline)(?![A-Za-z]))|~", " ")]
 _FONTS = [(r"\\(?:mathrm|operatorname|textrm)\*?\s*\{\s*([eid])\s*\}", r" \1 "),
           (rf"\\(?:text|mathrm|operatorname|textrm|mathit)\*?\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
-          (r"\\(?:text(?:bf|it|normal|rm|sf|tt)|[mh]box|math(?:rm|sf|tt)|operatorname|unit|emph)\*?\s*(?=\{)", r"\\text"),
-          (r"\\(?:mathbf|boldsymbol|mathit|bm|mathcal|mathnormal)\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1")]
+          (r"\\(?:text|mathrm|operatorname|textrm|mathit)\*?\s*\{\s*(min|sec)\s*\}(?=\s*(?:[(_^]|\\[{a-z]))", r"\\\1 "),  # else a unit
+          (r"\\in\s*\\(?:mathbf|mathrm|boldsymbol|text|bm|Bbb|mathbb)\s*\{?\s*([CNQRZ])\s*\}?", r"\\in \\mathbb{\1}"),
+          (r"\\in\s+([CNQRZ])(?![A-Za-z])", r"\\in \\mathbb{\1}"), (r"\\(?:mathbb|Bbb|mathds)\s*(?:\{\s*([A-Z])\s*\}|([A-Z]))", r"\\mathbb{\1\2}"),
+          (r"\\(?:text(?:bf|it|normal|rm|sf|tt|md|up|sl)|[mh]box|math(?:rm|sf|tt)|operatorname|unit|emph)\*?\s*(?=\{)", r"\\text"),
+          (r"\\(?:mathbf|boldsymbol|mathit|bm|mathcal|mathnormal|bold)\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1")]
 
 # %% ../nbs/01a_answers.ipynb #653e2a03
 _FRACTIONS = [(r"\\[dtc]frac(?![A-Za-z])", r"\\frac"), (r"\\frac\s*([0-9a-zA-Z])\s*([0-9a-zA-Z])", r"\\frac{\1}{\2}"),
               (r"\\frac\s*([0-9a-zA-Z])\s*\{", r"\\frac{\1}{"), (r"(\\frac\s*\{[^{}]*\})\s*([0-9a-zA-Z])", r"\1{\2}"),
-              (r"\\sqrt\s*([0-9a-zA-Z])", r"\\sqrt{\1}"),
+              (r"\\sqrt\s*([0-9a-zA-Z])", r"\\sqrt{\1}"), (r"(\\sqrt\[[34]\])\s*([0-9]+|[a-zA-Z])", r"\1{\2}"),
+              (r"(\\sqrt\[[34]\])\s*\(([^()]*)\)", r"\1{\2}"),
               ("√\\s*([0-9]+|[a-zA-Z])", r"\\sqrt{\1}"), ("√\\s*\\(([^()]*)\\)", r"\\sqrt{\1}"),
-              (r"\\[dt]binom(?![A-Za-z])", r"\\binom"), (r"\{\s*([^{}]*?)\s*\\choose\s+([^{}]*?)\s*\}", r"\\binom{\1}{\2}"),
-              (r"\\(?:overline|overleftrightarrow)\s*\{\s*([A-Z]{2})\s*\}", r"\1"), (r"\\(?:triangle|angle)(?![A-Za-z])", " ")]
-_RELATIONS = [("<=|=<", r"\\leq "), (">=", r"\\geq "), (r"!=|\\not\s*=", r"\\neq "),
+              (r"\\[dt]binom(?![A-Za-z])", r"\\binom"),
+              (r"\\(?:overline|overleftrightarrow)\s*\{\s*([A-Z]{2})\s*\}", r"\1"), (r"\\triangle(?![A-Za-z])", " "),
+              (r"\\angle(?![A-Za-z])(?!\s*[A-Z]{3}\s*\Z)", " ")]
+_RELATIONS = [("<=|=<", r"\\leq "), (">=", r"\\geq "), (r"!=|\\not\s*=", r"\\neq "), (":=", "="),
               *_names(("leqslant|leqq|le", r"\\leq "), ("geqslant|geqq|ge", r"\\geq "), ("lt", "<"), ("gt", ">"), ("ne", r"\\neq "),
-                      ("colon", ":"), ("simeq|cong|approxeq", r"\\approx "))]
+                      ("colon", ":"), ("simeq|cong|approxeq", r"\\approx "), ("varepsilon", r"\\epsilon "), ("varphi", r"\\phi "), ("vartheta", r"\\theta "),
+                       ("lor|vee", r"\\text{ or }"), ("land|wedge", r"\\text{ and }"))]
+_RING = r"(?:\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|\\text\s*\{\s*o\s*\})"
 _MARKS = [*_names(("varnothing", r"\\emptyset "), ("infin", r"\\infty "), ("lbrace", r"\\{"), ("rbrace", r"\\}"), ("lbrack", "["),
                   ("rbrack", "]"), ("[lr]?vert", "|"), ("smallsetminus|backslash", r"\\setminus "), ("bigcup", r"\\cup "), ("dots|ldots", r"\\cdots ")),
-          (r"\\degree(?![A-Za-z])|\^\s*\\circ(?![A-Za-z])|\^\s*\{\s*\\circ\s*\}", r"^{\\circ}"), (r"\*\*", "^"),
+          (r"\{\s*\}\s*(?=\^)", ""), (rf"\^\s*\{{\s*\^\s*(?:\{{\s*{_RING}\s*\}}|{_RING})\s*\}}", r"^{\\circ}"),
+          (rf"\^\s*\{{\s*{_RING}\s*\}}|\^\s*{_RING}|\\degree(?![A-Za-z])|(?<=[0-9])\s*\\deg(?![A-Za-z])|(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{{\s*o\s*\}})", r"^{\\circ}"),
+          (r"\^\s*\{?\s*(?:\\text\s*\{)?\s*(st|nd|rd|th)\s*\}+", r"\\text{\1}"), (r"_\s*\{\s*([A-Za-z0-9])\s*\}", r"_\1"), (r"\*\*", "^"),
           (r"\^\s*\(([^()]*)\)", r"^{\1}"), (r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime(?![A-Za-z])", "'")]
-_SPELLINGS = [(re.compile(pattern, re.DOTALL), new) for pattern, new in
-              _DAMAGE + _MARKUP + _DIGITS + _LAYOUT + _FONTS + _FRACTIONS + _RELATIONS + _MARKS]
+# runs of spaces are one space by then, to which a step may add another: with a bound, spaces can be matched in one way only
+_REPAIRS, _SPELLINGS = ([(re.compile(pattern.replace(r"\s*", r"\s{0,2}"), re.DOTALL), new) for pattern, new in some] for some in (
+    _DAMAGE, _MARKUP + _DIGITS + _LAYOUT + _FONTS + _FRACTIONS + _RELATIONS + _MARKS))
+_INFIX = {r"\over": "frac", r"\choose": "binom"}
+_INFIX_TOKEN = re.compile(r"\\(?:over|choose)(?![A-Za-z])|\\.|[{}]", re.DOTALL)
+
+
+def _infix(text: str) -> str:
+    r"`{a \over b}` as `\frac{a}{b}`, and `{n \choose k}` as `\binom{n}{k}`."
+    if r"\over" not in text and r"\choose" not in text: return text
+    done, last, out = [], 0, [[0, None, ""]]  # for each open brace: where it stands, the command within it, and what came before that
+    for m in _INFIX_TOKEN.finditer(text):
+        out[-1][2] += text[last:m.start()]
+        last = m.end()
+        if m[0] == "{": out.append([m.start(), None, ""])
+        elif m[0] == "}" and len(out) > 1:
+            _, parts, inner = out.pop()
+            out[-1][2] += f"\\{parts[0]}{{{parts[1].strip()}}}{{{inner.strip()}}}" if parts else f"{{{inner}}}"
+        elif m[0] in _INFIX and out[-1][1] is None: out[-1][1:] = [(_INFIX[m[0]], out[-1][2]), ""]
+        else: out[-1][2] += m[0]
+    if len(out) > 1: return text  # a brace that is not closed
+    _, parts, inner = out[0]
+    inner += text[last:]
+    return f"\\{parts[0]}{{{parts[1].strip()}}}{{{inner.strip()}}}" if parts else inner
 
 # %% ../nbs/01a_answers.ipynb #dcfa2cd9
 _DELIMITER = re.compile(r"(?<!\\)\$\$?|\\[()\[\]]")
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,100}(?:\.[0-9]{1,100})?")
+_DRESSED = re.compile(r"\*\*([^*]+)\*\*|__([^_]+)__|'([^']+)'|\*([^*]+)\*")
 
 
 def _without_delimiters(text: str) -> str:
@@ -187,18 +276,22 @@ def _without_delimiters(text: str) -> str:
     return " ".join(pieces)
 
 
+@functools.lru_cache(maxsize=4096)
 def spell(
     text: str,  # An answer
 ) -> str:
     "Write an answer in one spelling."
-    text = re.sub(r"(?<=[0-9])[ \t]*[\r\n]+\s*(?=[0-9])", ", ", text)  # 11, a new line and 5/6 are two numbers
-    text = re.sub("([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)", lambda m: "^{" + m[1].translate(_RAISED) + "}", text)
-    text = unicodedata.normalize("NFKC", text)
-    for sign, command in _SIGNS.items():
-        if sign in text: text = text.replace(sign, command)
+    if _PLAIN_NUMBER.fullmatch(text): return text
+    text = re.sub(r"(?<=[0-9])[ \t\r]{0,99}\n\s*(?=[0-9])", ", ", text)  # 11, a new line and 5/6 are two numbers
+    text = _without_unicode(text)
+    for pattern, new in _REPAIRS: text = pattern.sub(new, text)
+    text = re.sub(r"\s+", " ", text).strip()
+    if match := _DRESSED.fullmatch(text): text = match[match.lastindex]  # markdown and quotes
     for pattern, new in _SPELLINGS: text = pattern.sub(new, text)
-    text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
-    return re.sub(r"\s+", " ", _without_delimiters(text).replace(r"\$", "")).strip()
+    text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in _infix(text))
+    text = re.sub(r"\s+", " ", _without_delimiters(text)).strip()
+    while text.endswith("\\\\"): text = text[:-2].rstrip()  # a new line that nothing follows
+    return text
 
 # %% ../nbs/01a_answers.ipynb #03eaf6da
 @dataclass(frozen=True)
@@ -210,13 +303,16 @@ class Number:
 
 
 _PLAIN = re.compile(
-    r"([+-]?)\s*([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{0,1000})(?:\.([0-9]{0,1000}))?"
-    r"(?:[eE]([+-]?[0-9]{1,4})|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{\s*([+-]?[0-9]{1,4})\s*\}|([+-]?[0-9]{1,4})))?")
+    r"([+-]?)\s{0,2}([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{0,1000})(?:\.([0-9]{0,1000}))?"
+    r"(?:[eE]([+-]?[0-9]{1,4})|\s{0,2}(?:\\times|\\cdot|\*|x)\s{0,2}10\s{0,2}\^\s{0,2}(?:\{\s{0,2}([+-]?[0-9]{1,4})\s{0,2}\}|([+-]?[0-9]{1,4})))?")
+_COUNT = r"[1-9][0-9]{0,2}(?:,[0-9]{3}){1,16}|[0-9]{1,300}"
 _FRACTION = re.compile(
-    r"([+-]?)\s*(?:([0-9]{1,50})\s*(?=\\frac)|([0-9]{1,50}) +)?"
-    r"(?:\\frac\s*\{\s*([+-]?[0-9]{1,300})\s*\}\s*\{\s*([0-9]{1,300})\s*\}"
-    r"|\(?\s*([+-]?[0-9]{1,300})\.?\s*\)?\s*/\s*\(?\s*([0-9]{1,300})\s*\)?)")
-_REPEATING = re.compile(r"(-?)([0-9]{0,50})\.([0-9]{0,50})\\overline\s*\{([0-9]{1,50})\}")
+    r"(?<![0-9])([+-]?)\s{0,2}(?:([0-9]{1,50})\s{0,2}(?=\\frac)|([0-9]{1,50}) {1,2})?"
+    rf"(?:\\frac\s{{0,2}}\{{\s{{0,2}}([+-]?(?:{_COUNT}))\s{{0,2}}\}}\s{{0,2}}\{{\s{{0,2}}({_COUNT})\s{{0,2}}\}}"
+    rf"|\(?\s{{0,2}}([+-]?(?:{_COUNT}))\.?\s{{0,2}}\)?\s{{0,2}}/\s{{0,2}}\(?\s{{0,2}}({_COUNT})\s{{0,2}}\)?)")
+_REPEATING = re.compile(r"([+-]?)([0-9]{0,50})\.([0-9]{0,50})(?:\\(?:overline|bar|dot)\s{0,2}(?:\{\s{0,2}([0-9]{1,50})\s{0,2}\}|([0-9]))|\(([0-9]{1,50})\))")
+_DOTTED = re.compile(r"\\dot\s{0,2}\{?\s{0,2}([0-9])\s{0,2}\}?([0-9]{0,50})\\dot\s{0,2}\{?\s{0,2}([0-9])\s{0,2}\}?")
+_SHOWN = re.compile(r"([+-]?)([0-9]{0,50})\.([0-9]{3,60})\s{0,2}(?:\.\.\.|\\cdots)\s{0,2}")
 
 # %% ../nbs/01a_answers.ipynb #61a7e884
 def number(
@@ -224,14 +320,11 @@ def number(
 ) -> Number | None:
     "Read an integer, a decimal, a power of ten, a fraction, a mixed number or a ratio; None if the text is something else."
     text = text.strip()
-    while text.startswith("(") and text.endswith(")") and ")" not in text[1:-1]: text = text[1:-1].strip()
+    while text[:1] + text[-1:] in ("()", "{}") and not re.search(r"[(){}]|\\\Z", text[1:-1].strip(" {}()")): text = text[1:-1].strip()
     text = re.sub(r"\A([+-]?)\s*10\s*\^", r"\g<1>1*10^", text)
     if match := _PLAIN.fullmatch(text): return _decimal(*match.groups())
     if match := _FRACTION.fullmatch(text): return _fraction(*match.groups())
-    if match := _REPEATING.fullmatch(text):
-        before, repeated = match[2] + match[3], match[2] + match[3] + match[4]
-        value = Fraction(int(repeated) - int(before or "0"), 10 ** len(match[3] + match[4]) - 10 ** len(match[3]))
-        return Number(-value if match[1] else value)
+    if "." in text: return _repeating(_DOTTED.sub(r"\\overline{\1\2\3}", text))
     if len(pieces := text.split(":")) == 2:
         a, b = map(number, pieces)
         if a and b and b.value: return Number(a.value / b.value)
@@ -247,9 +340,23 @@ def _decimal(sign: str, whole: str, decimals: str | None, *exponents: str | None
 
 
 def _fraction(sign: str, *parts: str | None) -> Number | None:
-    mixed, top, bottom = parts[0] or parts[1], int(parts[2] or parts[4]), int(parts[3] or parts[5])
+    mixed, top, bottom = parts[0] or parts[1], *(int(p.replace(",", "")) for p in (parts[2] or parts[4], parts[3] or parts[5]))
     if bottom == 0 or (mixed and not 0 < top < bottom): return None
     value = Fraction(top, bottom) + int(mixed or 0)
+    return Number(-value if sign == "-" else value)
+
+
+def _repeating(text: str) -> Number | None:
+    r"0.1\overline{6}, 0.1(6), 0.1666..."
+    if match := _REPEATING.fullmatch(text): sign, whole, fixed, period = *match.groups()[:3], match[4] or match[5] or match[6]
+    elif match := _SHOWN.fullmatch(text):
+        sign, whole, shown = match.groups()
+        period = next((shown[-n:] for n in range(1, len(shown) // 2 + 1) if shown.endswith(shown[-n:] * (2 if n > 2 else 3))), None)
+        if period is None: return None
+        fixed = shown[:-len(period)]
+    else: return None
+    before, repeated = whole + fixed, whole + fixed + period
+    value = Fraction(int(repeated) - int(before or "0"), 10 ** len(fixed + period) - 10 ** len(fixed))
     return Number(-value if sign == "-" else value)
 
 # %% ../nbs/01a_answers.ipynb #a96ea971

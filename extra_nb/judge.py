@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['Leaf', 'MAX_CHARS', 'QUESTIONS', 'same_value', 'same', 'too_large', 'expression', 'same_expression', 'same_formula',
-           'renamed', 'compare', 'at_once', 'check', 'score', 'warm_up']
+__all__ = ['Leaf', 'DIGITS', 'MAX_STATEMENT', 'MAX_CHARS', 'AT_ONCE', 'QUESTIONS', 'left_to_do', 'same_value', 'same',
+           'too_large', 'expression', 'same_expression', 'same_formula', 'renamed', 'symbols_in_order', 'compare',
+           'at_once', 'check', 'score', 'warm_up']
 
 # %% ../nbs/01c_judge.ipynb #d90bf55c
 import ast
@@ -21,32 +22,42 @@ from dataclasses import replace
 from fractions import Fraction
 from zlib import crc32
 
-from .answers import PRINTED, Number, extract, is_rounded, number, prose, same_number, spell
-from .reading import SCALE, TURNED, Reading, Unreadable, interval, name_of, program, readings, symbols, value
+from .answers import PRINTED, Number, extract, formulas, is_rounded, number, prose, same_number, spell
+from .reading import TURNED, Reading, Unreadable, approximately, interval, is_name, name_of, program, read, readings, scaled, symbols, unit, value
 
 # %% ../nbs/01c_judge.ipynb #389fcbe4
-Leaf = Callable[[str, str], bool]
+Leaf = Callable[..., bool]
 _LEFT_TO_DO = re.compile(r"(?:[0-9.,()+*/\s-]|\\(?:cdot|times|div)(?![A-Za-z]))+")
 _NOT_ARITHMETIC = re.compile(r"\*\*|[0-9]\s+[0-9]")
+_TO_BE_WORKED_OUT = re.compile(r"\\(?:i*int|oint|sum|prod|lim|limsup|liminf|det|gcd|lcm|max|min|lfloor|lceil|floor|ceil)(?![A-Za-z])|\||vmatrix"
+                               r"|(?<![A-Za-z])(?:gcd|lcm|floor|ceil|det|abs)(?![A-Za-z])")
+_POWERS_ONLY = re.compile(r"(?:[0-9.,()+*/\s!^{}-]|\\(?:cdot|times|div|frac)(?![A-Za-z]))+")
+_JOINED = re.compile(r"[0-9)}!]\s*[+-]")
+
+
+def left_to_do(
+    text: str,  # An answer to a problem whose gold answer is a number
+) -> bool:
+    "Is this the question rather than a number: arithmetic, powers that are added, an integral, a sum, a limit, ...?"
+    if _LEFT_TO_DO.fullmatch(text) and not _NOT_ARITHMETIC.search(text) or _TO_BE_WORKED_OUT.search(text): return True
+    return bool(("^" in text or "!" in text) and _POWERS_ONLY.fullmatch(text) and _JOINED.search(re.sub(r"\^\s*(?:\{[^{}]*\}|-?[0-9])", "1", text)))
 
 
 def _equal(gold: str, answer: str, leaf: Leaf) -> bool:
     if gold == answer: return True
     x, y = number(gold), number(answer)
     if x and y: return same_number(x, y)
-    return not (x and _LEFT_TO_DO.fullmatch(answer) and not _NOT_ARITHMETIC.search(answer)) and leaf(gold, answer)
-
-
-def _scaled(text: str, power: int) -> str:
-    "The value times a power of ten."
-    if re.fullmatch(r"[+-]?[0-9.]+", text): return f"{text}e{power}"
-    x = number(text) and number(text).value * Fraction(10) ** power
-    return rf"\frac{{{x.numerator}}}{{{x.denominator}}}" if x is not None else rf"({text}) \cdot 10^{{{power}}}"
+    return not (x and left_to_do(answer)) and leaf(gold, answer)
 
 
 def _radians(text: str) -> str: return rf"\frac{{({text}) \pi}}{{180}}"
 
 # %% ../nbs/01c_judge.ipynb #c2190459
+_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|arc)")
+_CIRCLE = r"^{\circ}"
+_ANGLE_NAME = re.compile(r"\\angle\s*([A-Z])([A-Z])([A-Z])")
+
+
 def same_value(
     gold: Reading,
     answer: Reading,
@@ -54,16 +65,18 @@ def same_value(
 ) -> bool:
     "Compare two values with their units."
     (g, x), (a, y) = ((r.text, r.marks[0] if r.marks else "") for r in (gold, answer))
+    if _CIRCLE in g + a and r"\pi" not in g and not _TRIGONOMETRY.search(g + a): g, a = g.replace(_CIRCLE, ""), a.replace(_CIRCLE, "")
+    if (m := _ANGLE_NAME.fullmatch(g)) and (n := _ANGLE_NAME.fullmatch(a)): return m.groups() in (n.groups(), n.groups()[::-1])
     if x == y or "infty" in g + a: return _equal(g, a, leaf)
-    if x == "%": return _equal(g, a, leaf) or not y and _equal(_scaled(g, -2), a, leaf)
+    if x == "%": return not unit(y) and (_equal(g, a, leaf) or not y and _equal(scaled(g, Fraction(1, 100)), a, leaf))
     if y == "%":
         numeral = re.fullmatch("[+-]?[0-9.,]+", g) and number(g)
-        return bool(numeral) and abs(numeral.value) >= 1 and _equal(g, a, leaf) or _equal(g, _scaled(a, -2), leaf)
+        return not unit(x) and (bool(numeral) and abs(numeral.value) >= 1 and _equal(g, a, leaf) or _equal(g, scaled(a, Fraction(1, 100)), leaf))
     if x == "deg" and r"\pi" in a: return _equal(_radians(g), a, leaf)
     if y == "deg" and r"\pi" in g: return _equal(g, _radians(a), leaf)
-    u, v = SCALE.get(x.lower()), SCALE.get(y.lower())
+    u, v = unit(x), unit(y)
     if not (u and v): return _equal(g, a, leaf)
-    return u[0] == v[0] and _equal(g, _scaled(a, v[1] - u[1]), leaf)
+    return u[1] == v[1] and _equal(g, scaled(a, v[0] / u[0]), leaf)
 
 # %% ../nbs/01c_judge.ipynb #858c9ba9
 def _matched(x: tuple, y: tuple, equal: Callable) -> bool:
@@ -85,9 +98,24 @@ def _as_sets(x: tuple, y: tuple, leaf: Leaf) -> bool:
     return all(any(same(p, q, leaf) for q in y) for p in x) and all(any(same(p, q, leaf) for p in x) for q in y)
 
 # %% ../nbs/01c_judge.ipynb #d6e3e382
+def _noun(r: Reading) -> str:
+    "What a number counts."
+    return r.marks[0].lower().removesuffix("s") if r.kind == "value" and r.marks else ""
+
+
+def _by_name(g: tuple, a: tuple, name: Callable, leaf: Leaf) -> bool | None:
+    "Compare by the names of the parts, or in their order; None where names decide nothing."
+    mine, theirs = list(map(name, g)), list(map(name, a))
+    if not all(mine) or len(set(mine)) < len(mine) or len(mine) < 2: return None
+    if set(mine) == set(theirs) and len(mine) == len(theirs): return all(same(p, dict(zip(theirs, a))[n], leaf) for n, p in zip(mine, g))
+    return None if any(theirs) else _in_order(g, a, leaf)
+
+
 def _same_collection(g: Reading, a: Reading, leaf: Leaf) -> bool:
     kinds = {g.kind, a.kind}
-    if kinds <= {"tuple", "interval"}: return g.marks == a.marks and _in_order(g.parts, a.parts, leaf)
+    if kinds <= {"tuple", "interval"}:
+        if ("vector",) in (g.marks, a.marks): return {g.marks, a.marks} <= {("vector",), ("(", ")"), ("[", "]")} and _in_order(g.parts, a.parts, leaf)
+        return g.marks == a.marks and _in_order(g.parts, a.parts, leaf)
     if kinds & {"tuple", "interval"}:
         return "set" not in kinds and ("pm",) not in (g.marks, a.marks) and _in_order(g.parts, a.parts, leaf)
     mine, theirs = ([p.label for p in r.parts] for r in (g, a))
@@ -95,6 +123,7 @@ def _same_collection(g: Reading, a: Reading, leaf: Leaf) -> bool:
         by_name = {p.label: p for p in a.parts}
         return all(same(p, by_name[p.label], leaf) for p in g.parts)
     if all(mine) and len({m[0] for m in mine}) == len(mine) > 1 and not any(theirs): return _in_order(g.parts, a.parts, leaf)
+    if not any(mine) and not any(theirs) and (found := _by_name(g.parts, a.parts, _noun, leaf)) is not None: return found
     if "set" in kinds or all(p.kind == "tuple" for p in g.parts + a.parts): return _as_sets(g.parts, a.parts, leaf)
     return _matched(g.parts, a.parts, lambda p, q: same(p, q, leaf))
 
@@ -111,24 +140,18 @@ def _pieces(r: Reading) -> list[Reading] | None:
     if r.kind == "union" and r.marks == (r"\setminus",):
         whole, holes = map(_pieces, r.parts)
         return whole and holes and _without(whole, holes)
-    if r.kind in ("list", "set") or r.kind == "union" and set(r.marks) == {r"\cup"}:
+    if r.kind in ("list", "set") or r.kind == "union" and set(r.marks) in ({r"\cup"}, {"hole"}):
         found = [_pieces(p) for p in r.parts]
         return None if None in found else [p for f in found for p in f]
     return None
 
 # %% ../nbs/01c_judge.ipynb #f20d1dfb
-def _at(r: Reading) -> float | None:
-    text = r.text.replace(" ", "").removeprefix("+")
-    if text in (r"\infty", r"-\infty"): return math.inf if text[0] == "\\" else -math.inf
-    return float(n.value) if (n := number(text)) and abs(n.value) < 1e300 else None
-
-
 def _without(whole: list[Reading], holes: list[Reading]) -> list[Reading] | None:
     "Take single numbers out of intervals; None where it cannot be seen which interval holds them."
     for hole in (h.parts for h in holes):
         left = []
         for p in whole:
-            low, point, high = _at(p.parts[0]), _at(hole[0]), _at(p.parts[1])
+            low, point, high = (approximately(r.text) for r in (p.parts[0], hole[0], p.parts[1]))
             if None in (low, point, high) or hole[0] != hole[1]: return None
             if not low <= point <= high: left.append(p)
             if low < point <= high: left.append(replace(p, parts=(p.parts[0], hole[0]), marks=(p.marks[0], ")")))
@@ -143,9 +166,40 @@ def _same_interval(p: Reading, q: Reading, leaf: Leaf) -> bool:
     return closed(p) == closed(q) and _in_order(p.parts, q.parts, leaf)
 
 # %% ../nbs/01c_judge.ipynb #f0b61580
-def _words(r: Reading) -> str:
-    found = re.findall(r"[^\W_]+", r.text.lower()) if r.kind in ("text", "value") else []
-    return " ".join(w for w in found if w not in ("a", "an", "the")) or " ".join(found)
+_NEGATIONS = {"not", "no", "never", "neither", "nor", "none", "un", "or", "if", "unless", "except", "either", "cannot", "and", "but"}
+_FILLERS = set("is are be it its it's that this they these on all every each of the an must will should answer number numbers integer integers".split())
+_PROPERTIES = set("odd even prime composite rational irrational positive negative increasing decreasing convergent divergent converges diverges isosceles "
+                  "equilateral scalene acute obtuse parallel perpendicular bounded unbounded continuous injective surjective bijective finite infinite".split())
+_SAYS = {**dict.fromkeys(["yes", "true", "correct", "是", "对", "正确", "是的", "可以", "能", "oui", "ja", "sí", "si"], "yes"),
+         **dict.fromkeys(["no", "false", "incorrect", "否", "错", "错误", "不是", "不可以", "不能", "non", "nein"], "no")}
+
+
+def _words(r: Reading) -> list[str]:
+    "The words of a reading that count, in lower case; a sign before a number or at the end of a word is one."
+    if r.kind not in ("text", "value"): return []
+    found = re.findall(r"[^\W_]+|[+/^.-](?=[0-9])|(?<=[^\W_])[+-]{1,3}(?=\Z|[\s,)])", re.sub(r"\\[a-z]+|[{}$]", " ", r.text))
+    found = [w for w, n in zip(found, found[1:] + [""]) if not (w in ("a", "A", "an", "An", "the", "The") and len(n) > 1)]
+    return [w.lower() for w in found]
+
+
+def _matter(words: list[str]) -> tuple[list[str], list[str]]:
+    "One-letter names apart from other words, fillers left out, in the singular."
+    kept = [w for w in words if w not in _FILLERS] or words
+    one = [w for w in kept if len(w) == 1 and w.isalpha()]
+    return one, [w[:-1] if len(w) > 3 and w[-1] == "s" and w[-2] not in "su" else w for w in kept if w not in one]
+
+
+def _same_words(g: Reading, a: Reading) -> bool:
+    x, y = _words(g), _words(a)
+    if not x or not y: return False
+    if x == y or "".join(x) == "".join(y): return True
+    says = {_SAYS.get(x[0]), _SAYS.get(y[0])}
+    if None not in says and 1 in (len(x), len(y)):
+        return len(says) == 1 and not {"and", "or"} & set(x[1:2] + y[1:2]) and len({_SAYS[w] for w in x + y if w in _SAYS}) == 1
+    (one, p), (two, q) = _matter(x), _matter(y)
+    if p == q and (one == two or not one or not two) and (p or one == two): return True
+    short, long = sorted((p, q), key=len)
+    return len(short) == 1 and short[0] in _PROPERTIES and _PROPERTIES & set(long) == set(short) and not _NEGATIONS & set(x + y) and len(long) < 12
 
 
 def _whole(r: Reading) -> str:
@@ -170,8 +224,69 @@ def _same_relation(g: Reading, a: Reading, leaf: Leaf) -> bool:
         if signs == g.marks and len(signs) > 1 and _in_order(g.parts, parts, leaf): return True
     return len(g.marks) == len(a.marks) == 1 and leaf(_whole(g), _whole(a))
 
+# %% ../nbs/01c_judge.ipynb #aa11spec
+def _same_condition(g: str, a: str, leaf: Leaf) -> bool:
+    "Compare the conditions of two cases, as relations or as words in any order."
+    def bag(text): return sorted(w for w in _words(Reading("text", text)) if w not in _FILLERS | {"for", "case", "in", "when", "where", "if", "case"})
+
+    if g == a or bag(g) == bag(a) and not re.search(r"[<>=\\-]", g + a): return True
+    try: return any(x.kind != "text" and same(x, y, leaf) for x in (read(g),) for y in (read(a),) if x.kind == y.kind or x.kind != "value")
+    except Unreadable: return False
+
+
+def _same_cases(g: Reading, a: Reading, leaf: Leaf) -> bool:
+    "Pairs of a value and a condition; *otherwise* is whatever the other side has left."
+    mine, left = [], list(zip(a.parts, a.marks))
+    for part, condition in zip(g.parts, g.marks):
+        i = next((i for i, (p, c) in enumerate(left) if _same_condition(condition, c, leaf) and same(part, p, leaf)), None)
+        if i is None: mine.append((part, condition))
+        else: del left[i]
+    if not mine and not left: return True
+    return len(mine) == len(left) == 1 and "otherwise" in (mine[0][1], left[0][1]) and len(g.parts) > 1 and same(mine[0][0], left[0][0], leaf)
+
+
+def _as_residue(r: Reading) -> tuple[Fraction, Fraction] | None:
+    "(3, 4) of 3 mod 4 and of 4k + 3."
+    if r.kind == "residue":
+        x, m = number(r.text), number(r.marks[0])
+        return (x.value % m.value, m.value) if x and m and m.value else None
+    text = r.text.replace(" ", "").replace(r"\cdot", "")
+    match = re.fullmatch(r"([+-]?[0-9]{1,30})?([A-Za-z])([+-][0-9]{1,30})?|([+-]?[0-9]{1,30})([+-][0-9]{0,30})([A-Za-z])", text) if r.kind == "value" else None
+    if not match: return None
+    step, rest = (match[1] or "1", match[3] or "0") if match[2] else (match[5] + "1" * (match[5] in "+-"), match[4])
+    return (Fraction(int(rest) % abs(int(step))), Fraction(abs(int(step)))) if int(step) else None
+
+
+def _same_time(g: Reading, a: Reading) -> bool:
+    if {g.kind, a.kind} != {"time"}:  # 20:30 is a ratio beside 2:3
+        time, other = (g, a) if g.kind == "time" else (a, g)
+        hour, minute = divmod(int(time.text), 60)
+        ratio = number(other.text) if other.kind == "value" and ":" in other.text and time.marks == ("",) else None
+        return bool(ratio and minute) and Fraction(hour, minute) == ratio.value
+    x, y, open_ = int(g.text), int(a.text), [r for r in (g, a) if r.marks == ("",)]
+    return x == y or len(open_) == 1 and int(open_[0].text) < 780 and (x - y) % 720 == 0
+
+
+def _same_ratio(g: Reading, a: Reading, leaf: Leaf) -> bool:
+    if g.kind != a.kind or len(g.parts) != len(a.parts): return False
+    return all(_equal(rf"({p.text}) \cdot ({a.parts[0].text})", rf"({q.text}) \cdot ({g.parts[0].text})", leaf) if None in (x := list(map(number, (
+        p.text, a.parts[0].text, q.text, g.parts[0].text)))) else x[0].value * x[1].value == x[2].value * x[3].value for p, q in zip(g.parts, a.parts))
+
+
+def _same_special(g: Reading, a: Reading, leaf: Leaf) -> bool:
+    "Cases, residues, times of day, ratios of three and more, and numerals with a base."
+    kinds = {g.kind, a.kind}
+    if "cases" in kinds: return kinds == {"cases"} and len(g.parts) == len(a.parts) and _same_cases(g, a, leaf)
+    if "time" in kinds: return _same_time(g, a)
+    if "ratio" in kinds: return _same_ratio(g, a, leaf)
+    if "base" in kinds: return kinds == {"base"} and (g.text, g.marks) == (a.text, a.marks)
+    x, y = _as_residue(g), _as_residue(a)
+    if x and y: return x == y
+    return a.kind == "residue" and bool((n := number(g.text)) and (m := number(a.text))) and n.value == m.value
+
 # %% ../nbs/01c_judge.ipynb #ae25e9ac
 _MANY = ("list", "set", "tuple", "interval")
+_SPECIAL = {"cases", "time", "ratio", "base", "residue"}
 
 
 def same(
@@ -181,7 +296,8 @@ def same(
 ) -> bool:
     "Do two readings say the same?"
     g, a, kinds = gold, answer, {gold.kind, answer.kind}
-    if "text" in kinds: return _words(g) == _words(a) != ""
+    if kinds & _SPECIAL and not kinds & {"list", "set"}: return _same_special(g, a, leaf)
+    if "text" in kinds: return _same_words(g, a)
     if kinds == {"interval"} and g.label == a.label: return _same_interval(g, a, leaf)
     if (kinds & {"union", "interval"} or r"\mathbb{R}" in (g.text, a.text)) and None not in (pair := [_pieces(g), _pieces(a)]):
         return _matched(*pair, lambda p, q: _same_interval(p, q, leaf))
@@ -191,38 +307,45 @@ def same(
     if "relation" in kinds: return (g.kind == "relation" or _in_several_names(g)) and leaf(_whole(g), _whole(a))
     if kinds == {"value"}: return same_value(g, a, leaf)
     if kinds == {"matrix"}: return g.marks == a.marks and _in_order(g.parts, a.parts, leaf)
+    if kinds == {"matrix", "tuple"} and ("vector",) not in (g.marks, a.marks): return _in_order(g.parts, a.parts, leaf)
     if kinds == {"matrix", "value"}: return leaf(g.text, a.text)
     if kinds <= set(_MANY): return _same_collection(g, a, leaf)
     if g.kind in ("list", "set") and len(g.parts) == 1: return same(g.parts[0], a, leaf)
     return a.kind in ("list", "set") and len(a.parts) == 1 and same(g, a.parts[0], leaf)
 
 # %% ../nbs/01c_judge.ipynb #3c14414d
-_POWER = re.compile(r"(?<![0-9.])([0-9]+)\^([0-9]+)(?![0-9^!])")
-_FACTORIAL = re.compile(r"(?<![0-9.])([0-9]+)!")
-_LONG = re.compile(r"\\(?:sum|prod)[^\\]*\^\{?[0-9]{5,}|\\binom\{[0-9]{5,}\}\{[0-9]{5,}\}|[0-9]{1001,}")
-_MANY_DIGITS = "9" * 400  # stands for a number of at least so many digits
+_POWER = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)\^([0-9]+|~[0-9]+~)(?![0-9^!])")
+_FACTORIAL = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)!")
+_LONG = re.compile(r"\\(?:sum|prod)[^\\^]*\^\{?[^{}\\]{0,40}?(?:[0-9]{5}|~)|(?<![0-9])[0-9]{1001}")
+_BINOMIAL = re.compile(r"\\binom\{([^{}]*)\}\{([^{}]*)\}")
+_MANY_DIGITS = re.compile("[0-9]{5}|~")
+_MOST = 20_000  # digits of a number that is worked out, about
+
+
+def _digits(n: str) -> float: return float(n[1:-1]) if n[0] == "~" else len(n)
 
 
 def _power(base: str, exponent: str) -> str | None:
-    if len(exponent) > 6 or len(base) >= 400 or int(exponent) * len(base) > 20_000: return None
-    return str(int(base) ** int(exponent)) if int(exponent) * len(base) < 400 else _MANY_DIGITS
+    if exponent[0] == "~" or len(exponent) > 6 or (size := int(exponent) * _digits(base)) > _MOST: return None
+    return str(int(base) ** int(exponent)) if size < 400 else f"~{int(size)}~"  # ~500~ stands for a number of 500 digits
 
 
 def _factorial(n: str) -> str | None:
-    return None if len(n) > 4 else str(math.factorial(int(n))) if int(n) <= 150 else _MANY_DIGITS
+    if n[0] == "~" or len(n) > 4: return None
+    return str(math.factorial(int(n))) if int(n) <= 150 else f"~{int(math.lgamma(int(n) + 1) / math.log(10)) + 1}~"
 
 
 def too_large(
     text: str,  # A formula
 ) -> bool:
     "Would evaluating this formula take for ever?"
-    text = re.sub(r"\s|\\cdot|\\times", "", text)
+    text = re.sub(r"!(?=[0-9(])", "!*", re.sub(r"\s|~", "", re.sub(r"\s*\\(?:cdot|times)\s*", "*", text)).replace("!!", "!"))
     if len(text) > 600 or len(re.findall(r"\\(?:frac|sqrt|binom|sum|prod|int)", text)) > 40: return True
     while True:
-        text = re.sub(r"\(([0-9]+)\)|(?<=[\^!_])\{([0-9]+)\}", lambda m: m[1] or m[2], text)
+        text = re.sub(r"\(([0-9]+|~[0-9]+~)\)|(?<=[\^!_])\{([0-9]+|~[0-9]+~)\}", lambda m: m[1] or m[2], text)
         if match := _POWER.search(text): result = _power(*match.groups())
         elif match := _FACTORIAL.search(text): result = _factorial(*match.groups())
-        else: return bool(_LONG.search(text))
+        else: return bool(_LONG.search(text)) or any(all(map(_MANY_DIGITS.search, m.groups())) for m in _BINOMIAL.finditer(text))
         if result is None: return True
         text = text[:match.start()] + result + text[match.end():]
 
@@ -231,17 +354,40 @@ _INDEXED = re.compile(r"(\\[A-Z]?[a-z]+(?![A-Za-z])|[A-Za-z]|(?<![0-9A-Za-z.}])[
 _NO_SYMBOLS = {r"\log", r"\sum", r"\prod", r"\int", r"\lim", r"\max", r"\min", r"\lg", r"\bigcup", r"\lfloor", r"\lceil"}
 _FOR_PARSER = [(re.compile(pattern), new) for pattern, new in (
     (r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", ""), (r"\\gamma(?![A-Za-z])", r"\\Xi_{1}"), (r"\\mho(?![A-Za-z])", r"\\Xi_{2}"),
-    (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-    (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s*:\s*(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
-    (r"(?<![A-Za-z\\])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
-    (r"\.(?=\s*/)", ""), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s*\(", r"\1 \\cdot ("),
-    (r"([0-9.]+)\s*\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s*\{[^{}]*\}", " "))]
+    (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s{0,2}\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s{0,2}:\s{0,2}(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
+    (r"(?<![A-Za-z\\0-9.])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
+    (r"\.(?=\s{0,2}/)", ""), (r"!\s{0,2}(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s{0,2}([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s{0,2})+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s{0,2}", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s{0,2}\(", r"\1 \\cdot ("),
+    (r"(?<![0-9.])([0-9.]+)\s{0,2}\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s{0,2}\{([^{}]*)\}", lambda m: _without_words(m)))]
 
 
 def _symbol(match: re.Match) -> str:
     if match[1] in _NO_SYMBOLS: return match[0]
     name = re.sub(r"[^A-Za-z0-9+-]|\\text", "", f"{match[1]} {match[2]}")
     return rf"\Xi_{{{crc32(name.encode())}}}"  # a number: the parser finds differentials in names such as lambda
+
+
+def _without_words(match: re.Match) -> str:
+    "Words within a formula are left out, unless they change what it says."
+    if re.search(r"(?<![a-z])(?:not|minus|plus|times|divided|squared|cubed|half|twice|or|than|except)(?![a-z])", match[1].lower()): raise Unreadable(match[0])
+    return " "
+
+
+def _double_factorials(text: str) -> tuple[str, dict[str, str]]:
+    "Each n!! as a symbol of its own, and what n is."
+    found = {}
+    while (i := text.find("!!")) > 0 and text[i + 2:i + 3] != "!":
+        start = i - 1
+        if text[start] in ")}":
+            depth = 0
+            while start >= 0 and (depth := depth + (text[start] in ")}") - (text[start] in "({")): start -= 1
+        else:
+            while start > 0 and text[start].isdigit() and text[start - 1].isdigit(): start -= 1
+        if start < 0: raise Unreadable(text)
+        name = rf"\Xi_{{{900_000 + len(found)}}}"
+        found[name] = text[start:i]
+        text = f"{text[:start]} {name} {text[i + 2:]}"
+    return text, found
 
 # %% ../nbs/01c_judge.ipynb #6dd28a54
 @functools.lru_cache(maxsize=4096)
@@ -254,6 +400,7 @@ def expression(
 
     if tree := program(text): return _from_program(tree)
     if too_large(text): raise Unreadable(text)
+    text, doubled = _double_factorials(text)
     text = _INDEXED.sub(_symbol, text)
     for pattern, new in _FOR_PARSER: text = pattern.sub(new, text)
     if re.search(r"(?<![_^{0-9])[0-9]+\s+[0-9]", text): raise Unreadable(text)  # two numbers side by side
@@ -264,8 +411,16 @@ def expression(
     if not isinstance(found, (Basic, MatrixBase)): raise Unreadable(text)
     found = found.xreplace({x: Rational(str(x)) for x in found.atoms(Float)})
     found = found.xreplace({x: Symbol(x.name) for x in found.free_symbols if isinstance(x, Symbol)})
+    if doubled: found = found.xreplace({Symbol(str(expression(name))): _factorial2(expression(inner)) for name, inner in doubled.items()})
     if _divides_by_zero(found): raise Unreadable(text)
     return found
+
+
+def _factorial2(n):
+    from sympy import factorial2
+
+    if n.is_number and not (n.is_Integer and 0 <= n <= 5000): raise Unreadable(f"{n}!!")
+    return factorial2(n)
 
 
 def _divides_by_zero(found) -> bool:
@@ -298,46 +453,103 @@ def _from_program(node: ast.expr):
     return getattr(sympy, name) if name in ("oo", "pi", "E", "I") else sympy.Symbol(name)
 
 # %% ../nbs/01c_judge.ipynb #fcf7581a
-def _points(names: list, signed: bool) -> list[dict]:
-    from sympy import Float, I
+DIGITS = 60  # to which a value at a point is worked out; 30 for what is slow
+
+
+def _points(names: list, signed: bool, whole: bool = False) -> list[dict]:
+    from sympy import Float, I, Integer
 
     rng, out = random.Random(0), []
+    if whole: return [{s: Integer(n) for s, n in zip(names, rng.sample(range(2, 12 + len(names)), len(names)))} for _ in range(4 if names else 1)]
     for low, high in ((0.1, 0.95),) * 3 + ((1.1, 4.0),) * 2 if names else ((0, 1),):
-        point = {s: Float(repr(rng.uniform(low, high) * (rng.choice((-1, 1)) if signed else 1)), 40) for s in names}
+        point = {s: Float(repr(rng.uniform(low, high) * (rng.choice((-1, 1)) if signed else 1)), DIGITS + 20) for s in names}
         out.append({s: I if s.name == "i" else x for s, x in point.items()})
     return out
 
 
-def _value_at(x, point: dict):
-    "The value to 30 digits; None if there is none."
-    try: found = x.xreplace(point).doit().evalf(30)
+def _is_slow(*found) -> bool:
+    from sympy import Integral, Limit, Product, Sum
+
+    return any(x.has(Integral, Limit, Product, Sum) for x in found)
+
+
+def _value_at(x, point: dict, digits: int = 30):
+    "The value to so many digits; None if there is none."
+    try: found = x.xreplace(point).doit().evalf(digits)
     except MemoryError: raise
     except Exception: return None  # SymPy raises whatever it likes
     return found if found.is_number and found.is_finite and not found.free_symbols else None
 
 
-def _close(u, v) -> bool:
-    if u == 0 or v == 0: return abs(u - v) < 1e-25
-    return abs(u - v) <= 1e-18 * max(abs(u), abs(v))
+def _close(u, v, digits: int = 30) -> bool:
+    from sympy import Float
+
+    if u == 0 or v == 0: return abs(u - v) < Float(f"1e-{digits - 5}")
+    return abs(u - v) <= Float(f"1e-{digits * 3 // 5}") * max(abs(u), abs(v))
+
+
+def _same_constant(x, y) -> bool | None:
+    "Compare two numbers: exactly where both are fractions; else their difference has to vanish beside all their digits."
+    from sympy import Float, Integer
+
+    try: u, v = x.doit(), y.doit()
+    except MemoryError: raise
+    except Exception: return None
+    if u.is_Rational and v.is_Rational: return u == v
+    a, b = _value_at(u, {}), _value_at(v, {})
+    if a is None or b is None: raise Unreadable(f"{x} or {y} has no value")
+    if not (_close(a, b) or a == 0 or b == 0) or _is_slow(u, v): return _close(a, b)
+    digits = 40 + 2 * max([len(str(abs(n))) for n in u.atoms(Integer) | v.atoms(Integer)], default=1)  # how many digits two numbers may share
+    if digits > 3000: return _close(a, b)
+    p, q = (_value_at(n, {}, digits) for n in (u, v))
+    return p is not None and q is not None and bool(abs(p - q) <= Float(f"1e-{digits - 25}") * max(1, abs(p), abs(q)))
 
 # %% ../nbs/01c_judge.ipynb #c8aa563a
+def _of_both_signs(x) -> bool:
+    "Does it tell x from -x by an absolute value, or by an even root or a logarithm of an even power?"
+    from sympy import Abs, Pow, log, sign
+
+    def even(p): return p.is_Pow and p.exp.is_Integer and p.exp % 2 == 0 and bool(p.free_symbols)
+
+    if x.has(Abs, sign): return True
+    inner = [p.base for p in x.atoms(Pow) if p.exp.is_Rational and p.exp.q % 2 == 0] + [p.args[0] for p in x.atoms(log)]
+    return any(even(b) or b.is_Mul and any(map(even, b.args)) and not any(f.is_Symbol for f in b.args) or b.is_Add and any(map(even, b.atoms(Pow)))
+               and len(b.free_symbols) == 1 for b in inner)
+
+
+def _at_whole_numbers(x) -> bool:
+    "Does it make sense at whole numbers only?"
+    from sympy import Product, Sum, factorial2
+
+    return x.has(factorial2) or any(limit.free_symbols for s in x.atoms(Sum, Product) for limit in s.limits[0][1:])
+
+
 def same_expression(
     x,  # SymPy expressions
     y,
 ) -> bool:
     "Do two expressions have the same value wherever they have one?"
-    from sympy import Abs, Symbol, im, sign
+    from sympy import Rational, Symbol, im
     from sympy.core.function import AppliedUndef
 
     unknown = {f: Symbol(f"value of {f}") for f in x.atoms(AppliedUndef) | y.atoms(AppliedUndef)}
     x, y = x.xreplace(unknown), y.xreplace(unknown)
     if x == y: return True
     if x.is_infinite or y.is_infinite: return False
-    seen = []
-    for point in _points(sorted(x.free_symbols | y.free_symbols, key=str), x.has(Abs, sign) or y.has(Abs, sign)):
-        u, v = _value_at(x, point), _value_at(y, point)
+    names = sorted(x.free_symbols | y.free_symbols, key=str)
+    if not names and (found := _same_constant(x, y)) is not None: return found
+    whole, digits, seen = _at_whole_numbers(x) or _at_whole_numbers(y), 30 if _is_slow(x, y) else DIGITS, []
+    for point in _points(names, _of_both_signs(x) or _of_both_signs(y), whole):
+        if whole or x.is_rational_function(*names) and y.is_rational_function(*names) and not any(s.name == "i" for s in names):
+            exact = {s: Rational(str(v)[:20]) for s, v in point.items()}
+            u, v = (n.xreplace(exact).doit() for n in (x, y))
+            if u.is_Rational and v.is_Rational:
+                if u != v: return False
+                seen.append((True, True))
+                continue
+        u, v = _value_at(x, point, digits), _value_at(y, point, digits)
         if u is None or v is None: raise Unreadable(f"{x} or {y} has no value")
-        seen.append((abs(im(u)) + abs(im(v)) < 1e-20, _close(u, v)))
+        seen.append((abs(im(u)) + abs(im(v)) < 1e-20, _close(u, v, digits)))
     return all([close for real, close in seen if real] or [close for _, close in seen])
 
 # %% ../nbs/01c_judge.ipynb #6cc84d19
@@ -358,21 +570,47 @@ def _solved_by(d, solution) -> bool:
     if len(unknown) != 1: return False
     v, = unknown
     slope = d.diff(v)
+    if same_expression(d, d * 0): return False  # an identity says nothing about anything
     return slope != 0 and slope.diff(v).equals(0) is True and same_expression(d.xreplace({v: solution}), d * 0)
+
+
+def _is_identity(x) -> bool:
+    "Does an equation hold everywhere?"
+    from sympy import Eq
+
+    if not isinstance(x, Eq): return False
+    try: return same_expression(x.lhs, x.rhs)
+    except Unreadable: return False
+
+
+def _same_family(x, y, name: str) -> bool:
+    "Are both the same set of values, for all integers `name`: equal steps, and a whole number of them between?"
+    from sympy import Symbol
+
+    k = Symbol(name)
+    step, other = x.diff(k), y.diff(k)
+    if step == 0 or step.has(k) or other.has(k) or not (same_expression(step, other) or same_expression(step, -other)): return False
+    shift = _value_at((y.xreplace({k: k * 0}) - x.xreplace({k: k * 0})) / step, {})
+    return shift is not None and bool(shift.is_real) and abs(shift - round(shift)) < 1e-20
 
 # %% ../nbs/01c_judge.ipynb #095f7e51
 def same_formula(
     gold: str,
     answer: str,
+    family: str = "",  # A name that stands for all integers
 ) -> bool:
     "Compare two formulas with all that algebra can do: the `leaf` of a worker."
     from sympy import Eq, Expr, ImmutableMatrix, MatrixBase, MatrixExpr
     from sympy.core.relational import Relational
 
-    x, y = expression(gold), expression(answer)
+    x, y = (Eq(*map(expression, t.split("=")), evaluate=False) if expression(t) == True and t.count("=") == 1 else expression(t) for t in (gold, answer))
+    if family: return isinstance(x, Expr) and isinstance(y, Expr) and _same_family(x, y, family)
     if isinstance(x, (MatrixBase, MatrixExpr)) and isinstance(y, (MatrixBase, MatrixExpr)):
         x, y = ImmutableMatrix(x.doit()), ImmutableMatrix(y.doit())
         return x.shape == y.shape and all(same_expression(u, v) for u, v in zip(x, y))
+    if _is_identity(x):  # its value is its last side
+        if isinstance(y, Eq): return _is_identity(y) and same_expression(x.rhs, y.rhs) and same_expression(x.lhs, y.lhs)
+        return isinstance(y, Expr) and same_expression(x.rhs, y)
     if isinstance(x, Relational) and isinstance(y, Relational):
         if type(x) is not type(y): y = y.reversed
         return type(x) is type(y) and _proportional(x.lhs - x.rhs, y.lhs - y.rhs, not isinstance(x, Eq) and x.rel_op != "!=")
@@ -401,6 +639,13 @@ def _as_math_verify_says(x, y) -> bool:
     except Exception as e: raise Unreadable(f"{x} and {y}") from e
 
 # %% ../nbs/01c_judge.ipynb #f9a6d5e1
+_COUNTERS, _CONSTANTS = set("klmnN"), {"C", "K", "c", "k", "D", "C_1", "c_1", "C_0", "c_0"}
+_ARGUMENTS = re.compile(r"\\?[A-Za-z]{1,12}(?:_[A-Za-z0-9])?'{0,3}\s?\(([A-Za-z](?:\s?,\s?[A-Za-z]){0,5})\)")
+
+
+_FUNCTION = re.compile(r"([fgh]) ?\(([xyzt])\)")  # the whole of an answer that is a function
+
+
 def _symbols_of(r: Reading) -> set[str]:
     return (symbols(r.text) if r.kind in ("value", "relation", "matrix") else set()).union(*map(_symbols_of, r.parts))
 
@@ -409,18 +654,59 @@ def _changed(r: Reading, change: Callable[[str], str]) -> Reading:
     return replace(r, text=r.text if r.kind == "text" else change(r.text), parts=tuple(_changed(p, change) for p in r.parts))
 
 
+def _exchanged(r: Reading, names: dict[str, str]) -> Reading:
+    "All names of a reading changed at once."
+    if not names: return r
+    pattern = re.compile("|".join(re.escape(n) + (r"(?![A-Za-z])" if n[0] == "\\" else "") + "(?!_)" for n in sorted(names, key=len, reverse=True)))
+    return _changed(r, lambda text: re.sub(r"\\[A-Za-z]+|" + pattern.pattern, lambda m: f" {names[m[0]]} " if m[0] in names else m[0], text))
+
+
+def _is_added(r: Reading, name: str) -> bool:
+    "Does a name stand alone at the end of a sum, like a constant of integration?"
+    return r.kind == "value" and bool(re.fullmatch(rf".*[^\s+-].*\+\s*{re.escape(name)}\s*|{re.escape(name)}\s*\+.*", r.text)) and len(re.findall(
+        rf"(?<![A-Za-z\\]){re.escape(name)}(?![A-Za-z_])", r.text)) == 1
+
+
 def renamed(
     gold: Reading,
     answer: Reading,
+    fixed: frozenset[str] = frozenset(),  # Names of the problem
 ) -> Reading:
-    "The answer, with its one name that the gold answer does not have changed to the one that it has instead."
+    "The answer with its bound names changed to those of the gold answer: arguments of a function, declared parameters, constants."
+    one, two = (_ARGUMENTS.fullmatch(r.label) for r in (gold, answer))
+    mine, theirs = ([n.strip() for n in m[1].split(",")] if m else [] for m in (one, two))
+    if not mine and (m := _FUNCTION.fullmatch(gold.text)) and (n := _FUNCTION.fullmatch(answer.text)) and m[1] == n[1] and not {m[2], n[2]} & fixed:
+        mine, theirs = [m[2]], [n[2]]
+    if len(mine) == len(theirs) > 0: answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g})
     g, a = _symbols_of(gold), _symbols_of(answer)
-    alone = any(r.kind == "value" and r.text in symbols(r.text) for r in (gold, answer))
-    if len(g - a) != 1 or len(a - g) != 1 or alone and not ("(" in gold.label and "(" in answer.label): return answer
-    (new,), (old,) = g - a, a - g
-    if old in symbols(gold.label) or new in symbols(answer.label): return answer  # y = x^2 is not x = y^2
-    name = re.compile(re.escape(old) + (r"(?![A-Za-z])" if old[0] == "\\" else "") + "(?!_)")
-    return _changed(answer, lambda text: re.sub(r"\\[A-Za-z]+|" + name.pattern, lambda m: f" {new} " if name.fullmatch(m[0]) else m[0], text))
+    new, old = ([n for n in symbols_in_order(r) if n in some] for r, some in ((gold, g - a), (answer, a - g)))
+    if len(new) != 1 or len(old) != 1: return answer
+
+    def may(n: str, o: str) -> bool:
+        if n in gold.bound and (o in answer.bound or o not in fixed): return True
+        if n in fixed or o in fixed: return False
+        if o in answer.bound: return bool(gold.label) or n in _COUNTERS | _CONSTANTS
+        if "(" in gold.label + answer.label: return True
+        if {n, o} <= _CONSTANTS and _is_added(gold, n) and _is_added(answer, o): return True
+        return {n, o} <= _COUNTERS and bool(gold.label or answer.label) and (r"\pi" in gold.text or "circ" in gold.text)
+
+    if old and set(old) & symbols(gold.label) or set(new) & symbols(answer.label): return answer  # y = x^2 is not x = y^2
+    return _exchanged(answer, dict(zip(old, new))) if all(map(may, new, old)) else answer
+
+
+def symbols_in_order(r: Reading) -> list[str]:
+    "The symbols of a reading in the order in which they first stand."
+    text = " ".join([r.text] + [" ".join(symbols_in_order(p)) for p in r.parts])
+    return sorted(_symbols_of(r), key=lambda n: (text.find(n), n))
+
+
+def _integers_of(gold: Reading, answer: Reading) -> str:
+    "The one name that stands for all integers on both sides."
+    if gold.kind != "value" or answer.kind != "value": return ""
+    named = set(gold.bound if gold.whole else ()) | set(answer.bound if answer.whole else ())
+    if not named and gold.label and r"\pi" in gold.text: named = _COUNTERS
+    found = named & _symbols_of(gold) & _symbols_of(answer)
+    return next(iter(found)) if len(found) == 1 else ""
 
 # %% ../nbs/01c_judge.ipynb #515d3dc0
 def _gold(text: str) -> str:
@@ -432,57 +718,106 @@ def _gold(text: str) -> str:
 
 def _letters(text: str) -> str:
     "An answer in one spelling, with spaces only where they part two numbers."
-    return re.sub(r"(?<![0-9]) | (?![0-9])", "", spell(text))
+    return re.sub(r"(?<![0-9]) | (?![0-9])", "", spell(text)).rstrip(".,;")
+
+
+_LETTER = re.compile(r"\(?\s?(?:\\text\s?\{\s?\(?\s?)?([A-Z])\s?\)?\s?\}?\s?\)?")
+_CHOICE = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)s?(?: is)? ?:? ?)?(?:[(\[] ?([A-Z]) ?[)\]]|([A-Z]) ?(?:[).:]|\Z))(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def _choice(answer: str) -> str | None:
+    "The letter with which an answer to a multiple choice begins; None if there is none, or more than one."
+    plain = " ".join(re.sub(r"\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r" \1 ", spell(answer)).split())
+    match = _CHOICE.match(plain)
+    if not match or not (letter := match[1] or match[2]).isupper(): return None
+    return None if re.search(r"\([A-Z]\)|(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,&] ?\(?[A-Z]\)?(?![A-Za-z])|(?<![A-Za-z])[A-Z][).:]", match[3]) else letter
+
+
+MAX_STATEMENT = 20_000  # characters of a problem that are looked at
+
+
+@functools.lru_cache(maxsize=1024)
+def _statement(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    "The formulas of a problem in one spelling, their sides, and the names in them."
+    found = [f.strip(" .,;:?!\n") for _, _, f in formulas(text[:MAX_STATEMENT])[:200]]
+    found = [spell(f) for f in found if 0 < len(f) <= AT_ONCE]
+    sides = {_letters(side) for f in found for side in re.split(r"=|\\approx", f)[:8] if "=" in f}
+    return frozenset(map(_letters, found)), frozenset(sides), frozenset().union(*map(symbols, found))
+
+
+def _is_name_or_number(r: Reading) -> bool:
+    if r.parts: return r.kind != "relation" and all(map(_is_name_or_number, r.parts))
+    return r.kind != "value" or bool(number(r.text)) or is_name(r.text) or "infty" in r.text or "mathbb" in r.text
+
+
+def _copied(gold: str, answer: str, found: tuple[Reading, ...], statement: str) -> bool:
+    "Is the answer a formula of the problem, and more than a name or a number?"
+    if not statement or all(map(_is_name_or_number, found)): return False
+    whole, sides, _ = _statement(statement)
+    texts = {_letters(answer)} | {_letters(r.text) for r in found if r.kind == "value"}
+    return bool(texts & (whole | sides if number(spell(gold)) else whole))
 
 
 class _Unsure(Exception):
     "Algebra would be needed."
 
 
-def _decide(gold: str, answer: str, leaf: Leaf) -> str:
+def _decide(gold: str, answer: str, leaf: Leaf, statement: str = "") -> str:
     gold, unread = _gold(gold), []
 
-    def careful(g: str, a: str) -> bool:
-        try: return leaf(g, a)
+    def careful(g: str, a: str, *family: str) -> bool:
+        try: return leaf(g, a, *family)
         except (MemoryError, _Unsure): raise
         except Exception: unread.append((g, a))  # SymPy raises whatever it likes
         return False
 
     if not spell(gold): return "unparseable"
     if _letters(gold) == _letters(answer): return "correct"
+    if (letter := _LETTER.fullmatch(spell(gold))) and (choice := _choice(answer)): return "correct" if choice == letter[1] else "wrong"
     try:
-        if any(same(g, renamed(g, a), careful) for g in readings(gold) for a in readings(answer)): return "correct"
+        golds, answers = readings(gold), readings(answer)
+        if _copied(gold, answer, answers, statement): return "wrong"
+        fixed = _statement(statement)[2] if statement else frozenset()
+        pairs = [(g, renamed(g, a, fixed)) for g in golds for a in answers]
+        if any(same(g, a, careful) for g, a in pairs): return "correct"
+        if any((name := _integers_of(g, a)) and careful(g.text, a.text, name) for g, a in pairs): return "correct"
     except Unreadable: return "unparseable"
     return "unparseable" if unread else "wrong"
 
 # %% ../nbs/01c_judge.ipynb #b300faa2
+MAX_CHARS = 2_000  # a longer answer is unparseable without being tried
+AT_ONCE = 400  # a longer answer is read in a worker, where there is a deadline
+
+
 def compare(
     gold: str,  # The gold answer
     answer: str,  # What the response gives as its answer
-) -> str:  # "correct", "wrong" or "unparseable"
+    statement: str = "",  # The text of the problem
+) -> str:  # "correct", "wrong", "no_answer" or "unparseable"
     "Compare two answers without any limit of time: to be called where it can be killed."
-    return _decide(gold, answer, same_formula)
+    if not spell(answer): return "no_answer"
+    return _decide(gold, answer, same_formula, statement)
 
 
-def _without_algebra(gold: str, answer: str) -> bool:
+def _without_algebra(gold: str, answer: str, *_) -> bool:
     if any(not program(t) and too_large(t) for t in (gold, answer)): raise Unreadable(gold)
     raise _Unsure
-
-
-MAX_CHARS = 2_000  # a longer answer is unparseable without being tried
 
 # %% ../nbs/01c_judge.ipynb #535c6d7b
 def at_once(
     kind: str,  # "compare", "check" or "score"
     gold: str,
     answer: str | None,  # None: there is no answer
-) -> str | None:  # A reason; None if algebra is needed
+    statement: str = "",  # The text of the problem
+) -> str | None:  # A reason; None if algebra is needed, or much reading
     "The verdict, if it can be told without algebra; the same that `compare` and `check` would give."
-    if answer is None or not spell(answer[:MAX_CHARS]): return "no_answer"
+    if answer is None or not answer.strip(): return "no_answer"
     if max(len(gold), len(answer)) > MAX_CHARS: return "unparseable"
+    if max(len(gold), len(answer)) > AT_ONCE: return None
+    if not spell(answer): return "no_answer"
     if kind == "score": return None
     try:
-        if kind == "compare": return _decide(gold, answer, _without_algebra)
+        if kind == "compare": return _decide(gold, answer, _without_algebra, statement)
         return "correct" if all(r.kind == "text" or r.kind == "value" and number(r.text) for r in readings(_gold(gold))) else None
     except _Unsure: return None
     except (Unreadable, RecursionError): return "unparseable"
@@ -490,12 +825,13 @@ def at_once(
 # %% ../nbs/01c_judge.ipynb #b12f8b75
 def check(
     gold: str,  # A gold answer
-    _unused: str = "",  # Every question to a worker has two parts
+    *_unused: str,  # Every question to a worker has an answer
 ) -> str:  # "correct" or "unparseable"
     "Can every part of this gold answer be read?"
     def readable(r: Reading) -> bool:
         if r.kind == "value" and r.text and not number(r.text): expression(r.text)
         if r.kind == "relation" and len(r.marks) == 1: expression(r.text)
+        if r.kind == "residue": return _as_residue(r) is not None
         return bool(r.text or r.parts) and all(map(readable, r.parts))
 
     try: return "correct" if all(map(readable, readings(_gold(gold)))) else "unparseable"
@@ -512,6 +848,7 @@ def _gym(task: str, seed: int, size: int):
 def score(
     problem_id: str,  # As `load_problems("reasoning-gym:TASK")` writes it
     answer: str,  # What the response gives as its answer
+    _statement: str = "",
 ) -> str:  # "correct", "wrong" or "unparseable"
     "Judge an answer with the scorer of its reasoning-gym task."
     task, seed, size, index = problem_id.split("/")[1:]

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['DEPTH', 'SCALE', 'TURNED', 'FUNCTIONS', 'Unreadable', 'tokens', 'split', 'Reading', 'interval', 'symbols', 'is_name',
-           'value', 'read', 'name_of', 'program', 'readings']
+__all__ = ['DEPTH', 'UNITS', 'SIZES', 'TURNED', 'FUNCTIONS', 'Unreadable', 'tokens', 'split', 'Reading', 'interval', 'symbols',
+           'is_name', 'unit', 'scaled', 'value', 'number_word', 'approximately', 'read', 'name_of', 'program',
+           'readings']
 
 # %% ../nbs/01b_reading.ipynb #bd1bf412
 import ast
 import functools
+import itertools
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from .answers import number, spell
 
@@ -65,11 +68,13 @@ def split(
 @dataclass(frozen=True)
 class Reading:
     "What an answer says, as a tree."
-    kind: str  # value, text, list, set, tuple, interval, union, matrix or relation
+    kind: str  # value, text, list, set, tuple, interval, union, matrix, relation, cases, residue, ratio, base or time
     text: str = ""  # A value, words, or the whole of what has parts
     parts: tuple[Reading, ...] = ()
     label: str = ""  # What it is the value of: the name before =, : or \in
-    marks: tuple[str, ...] = ()  # value: its unit; interval and tuple: the brackets; relation and union: the signs between the parts
+    marks: tuple[str, ...] = ()  # value: its unit; interval and tuple: the brackets; relation and union: the signs; cases: the conditions
+    bound: tuple[str, ...] = ()  # Names that are declared to stand for any number
+    whole: bool = False  # They stand for integers
 
 
 _INFINITY = (r"-\infty", r"\infty")
@@ -111,35 +116,179 @@ def is_name(
     return bool(re.fullmatch(r"[A-Za-z(){}|,:/' ]+", text)) and 1 <= len(re.findall("[A-Za-z]", text)) <= 12
 
 # %% ../nbs/01b_reading.ipynb #c7400530
-SCALE = {"mm": ("m", -3), "cm": ("m", -2), "dm": ("m", -1), "m": ("m", 0), "km": ("m", 3), "mg": ("g", -3), "g": ("g", 0), "kg": ("g", 3),
-         "ml": ("l", -3), "l": ("l", 0), "ms": ("s", -3), "s": ("s", 0)}  # unit -> its base, power of ten
-_PERCENT = re.compile(r"\s*(?:\\?%|\\text\s*\{\s*(?:percent(?:age)?|pct)\s*\}|percent(?:age)?|pct)\s*\Z")
-_DEGREE = re.compile(r"\s*(?:\^\{\\circ\}|\\text\s*\{\s*degrees?\s*\}|degrees?)\s*[CF]?\s*\Z")
+_PREFIXES = {"n": -9, "µ": -6, "m": -3, "c": -2, "d": -1, "k": 3, "M": 6, "G": 9}
+_PREFIX_WORDS = {"nano": -9, "micro": -6, "milli": -3, "centi": -2, "deci": -1, "kilo": 3, "mega": 6, "giga": 9}
+_MEASURES = """
+s second sec = 1 s | min minute = 60 s | h hr hour = 3600 s | d day = 86400 s | wk week = 604800 s | month = 1 month | yr year = 12 month
+m meter metre = 1 m | in inch inche = 0.0254 m | ft foot feet = 0.3048 m | yd yard = 0.9144 m | mi mile = 1609.344 m
+hectare ha = 10000 m2 | acre = 4046.8564224 m2 | l L liter litre = 0.001 m3 | cc = 0.000001 m3 | gal gallon = 1 gal | qt quart = 0.25 gal
+pint pt = 0.125 gal | cup = 0.0625 gal | g gram gm = 1 g | ton tonne = 1000000 g | lb lbs pound = 453.59237 g | oz ounce = 28.349523125 g
+N newton = 1000 g m s-2 | J joule = 1000 g m2 s-2 | W watt = 1000 g m2 s-3 | Pa pascal = 1000 g m-1 s-2 | Hz hertz = 1 s-1
+A amp ampere = 1 A | C coulomb = 1 A s | V volt = 1000 g m2 s-3 A-1 | Ω ohm = 1000 g m2 s-3 A-2 | F farad = 0.001 g-1 m-2 s4 A2
+T tesla = 1000 g s-2 A-1 | K kelvin = 1 K | mol mole = 1 mol | eV = 1 eV | cal calorie = 1 cal | atm = 101325000 g m-1 s-2
+mph = 0.44704 m s-1 | kph kmh kmph = 1/3.6 m s-1 | knot = 1 knot | bit = 1 bit | byte = 8 bit
+$ dollar usd buck = 1 $ | ¢ cent penny pennie = 0.01 $ | € euro eur = 1 € | £ gbp = 1 £ | ¥ yen = 1 ¥ | 元 yuan rmb = 1 元 | rupee rs = 1 rupee
+deg degree = 1 deg | degC celsius = 1 degC | degF fahrenheit = 1 degF
+"""
+_SI = set("m g s l L N J W V A Hz Pa eV mol F T C Ω K meter metre gram liter litre second newton joule watt volt ampere hertz pascal ohm calorie".split())
+
+
+def _table() -> dict[str, tuple[Fraction, dict[str, int]]]:
+    "Unit -> factor, and the powers of what it is measured in."
+    found = {}
+    for entry in _MEASURES.replace("\n", "|").split("|"):
+        if "=" not in entry: continue
+        names, worth = entry.split("=")
+        factor, *bases = worth.split()
+        top, _, bottom = factor.partition("/")
+        factor = Fraction(top) / Fraction(bottom or 1)
+        powers = {re.sub(r"-?[0-9]", "", b): int(re.search(r"-?[0-9]|\Z", b)[0] or 1) for b in bases}
+        for name in names.split():
+            for prefix, e in [("", 0)] + list((_PREFIXES if len(name) < 4 else _PREFIX_WORDS).items()) * (name in _SI):
+                found[prefix + name] = (factor * Fraction(10) ** e, powers)
+                if len(name) > 2: found[prefix + name + "s"] = found[prefix + name]
+    return found
+
+
+UNITS = _table()
+_POWERS = [(r"(?<![A-Za-z])(?:square|sq\.?) (\w+)", r"\1^2"), (r"(?<![A-Za-z])(?:cubic|cu\.?) (\w+)", r"\1^3"), (r"(\w+) squared", r"\1^2"),
+           (r"(\w+) cubed", r"\1^3"), (r" ?(?<![A-Za-z])(?:per|an?) ", "/")]
+_FACTOR = re.compile(r"(/?)([A-Za-zΩµ€£¥$¢元]+)\.?(?:\^?(-?[0-9]))?")
+
+
+@functools.lru_cache(maxsize=4096)
+def unit(
+    text: str,  # km/h, square feet, \text{kg}\cdot\text{m}^2
+) -> tuple[Fraction, tuple[tuple[str, int], ...]] | None:  # How much of what it is; None for what is not in the table
+    "What a unit of measurement is worth."
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text).replace(r"\Omega", "Ω").replace(r"\mu", "µ").replace(r"\$", "$").replace("μ", "µ")
+    text = re.sub(r"\\(?:cdot|times)(?![A-Za-z])|[{}*·]", " ", re.sub(r"\^\s?\{?\s?(-?[0-9])\s?\}?", r"^\1 ", text))
+    for pattern, new in _POWERS: text = re.sub(pattern, new, text)
+    text = re.sub(r"\s*/\s*", " /", text).strip()
+    worth, powers = Fraction(1), {}
+    for piece in text.split():
+        match = _FACTOR.fullmatch(piece)
+        known = match and (UNITS.get(match[2]) or (UNITS.get(match[2].lower()) if len(match[2]) > 1 else None))
+        if not known: return None
+        power = int(match[3] or 1) * (-1 if match[1] else 1)
+        worth *= known[0] ** power
+        for base, p in known[1].items(): powers[base] = powers.get(base, 0) + p * power
+    return (worth, tuple(sorted((b, p) for b, p in powers.items() if p))) if text else None
+
+# %% ../nbs/01b_reading.ipynb #aa01u4it
+SIZES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+_PERCENT = re.compile(r"\s?(?:\\?%|\\text\s?\{\s?(?:percent(?:age)?|per cent|pct)\s?\}|percent(?:age)?|per cent|pct)\s?\Z")
+_DEGREE = re.compile(r"\s?(?:\^\{\\circ\}\s?(?:\\text\s?\{\s?)?([CF]?)\s?\}?|\\text\s?\{\s?degrees?\s?([CF]|Celsius|Fahrenheit)?\s?\}|degrees?)\s?\Z")
+_MINUTES = re.compile(r"([0-9]{1,3})\s?\^\{\\circ\}\s?([0-9]{1,2})\s?'(?:\s?([0-9]{1,2})\s?'')?")
 _ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")  # the degrees in sin 30° are not a unit of the whole
-_UNIT = re.compile(r"(?<=[0-9A-Za-z)}.%])\s*(?:\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}(?:\s*\^\s*\{?-?[0-9]\}?)?"
-                   r"|(?<=[0-9}) ])((?:st|nd|rd|th)?(?: ?[A-Za-z]{2,}){0,6})(?:\s*\^\s*\{?[0-9]\}?)?)\s*\Z")
+_MONEY = re.compile(r"([+-]?)\s?(?:\\text\s?\{\s?)?(\\\$|€|£|¥|(?:US ?D|EUR|GBP|Rs)(?![A-Za-z])\.?)\s?\}?\s?(?=[0-9.+\\(-])")
+_TAIL = re.compile(r"\\text\s?\{((?:[^{}]|\{[^{}]*\})*)\}|(?<![A-Za-z\\])([A-Za-z]+)(?![A-Za-z])|(\\(?:Omega|mu)(?![A-Za-z])|\\\$|[€£¥]|[\u3400-\u9fff]+)"
+                   r"|(\s|\\cdot(?![A-Za-z])|/)|(\^\s?(?:\{\s?-?[0-9]\s?\}|-?[0-9]))|.", re.DOTALL)
+_NO_UNITS = set("not never no wrong incorrect minus plus times divided over squared cubed factorial or and else otherwise less more least most "
+                "greater than half twice double triple to except if unless but maybe perhaps instead".split())
+_FUNCTION_NAMES = set("sin cos tan cot sec csc log exp arcsin arccos arctan sqrt max min gcd lcm det mod floor ceil lim sum".split())
 
 
-def _is_unit(text: str) -> bool:
-    return text.lower() in SCALE or text in ("st", "nd", "rd", "th") or bool(_WORD.search(text))
+def _ended(text: str) -> str:
+    "Without the punctuation at the end; three dots behind digits belong to a number."
+    text = text.strip()
+    return text if re.search(r"[0-9]\.\.\.\Z", text) else text.rstrip(".;, ")
 
 
 def _is_maths(text: str) -> bool:
     return bool(re.search("[0-9A-Za-z]", text)) and not _WORD.search(re.sub(r"\\[A-Za-z]+", "", text))
 
 
+def _unit_behind(text: str) -> int | None:
+    "Where the unit at the end of a text begins; None if there is none."
+    start, bare, last = None, [], ""
+    for m in _TAIL.finditer(text):
+        words, word, sign, gap, power = m.groups()
+        if words is not None or sign: start = m.start() if start is None else start
+        elif word and word not in _FUNCTION_NAMES:
+            glued = m.start() and text[m.start() - 1] not in " })/"
+            known = unit(word) is not None
+            if start is None and not re.search(r"(?:[0-9)}\]%]|\\pi)\s?\Z", text[max(0, m.start() - 5):m.start()]): pass
+            elif start is None and (known and len(word) > 1 or not glued and len(word) > 2 or word in ("st", "nd", "rd", "th")): start = m.start()
+            elif start is None and known and re.match(r"(?:\^\{?[0-9]\}?)?\s?/\s?(?:s|h|hr|min|sec)(?![A-Za-z])", text[m.end():]): start = m.start()
+            elif start is not None and (len(word) > 1 or known): pass
+            else: start = None
+            bare.append(word)
+        elif gap or power and start is not None and last == "name": pass
+        else: start = None
+        last = "name" if words is not None or word or sign else last if gap == " " else ""
+    return start
+
+
+def scaled(
+    text: str,  # A value
+    by: Fraction,
+) -> str:  # Its product with a number
+    "A value times a number."
+    if by == 1: return text
+    x = number(text)
+    if x is None: return rf"\frac{{{by.numerator}}}{{{by.denominator}}} \cdot ({text})"
+    if re.fullmatch(r"[+-]?[0-9.]+", text) and {by.numerator, by.denominator} <= {10**i for i in range(20)}:  # how it was rounded stays known
+        return f"{text}e{len(str(by.numerator)) - len(str(by.denominator))}"
+    found = x.value * by
+    return str(found.numerator) if found.denominator == 1 else rf"\frac{{{found.numerator}}}{{{found.denominator}}}"
+
+
+def _sized(text: str, name: str) -> tuple[str, str]:
+    "5 million dollars as 5000000 dollars."
+    words = re.sub(r"[{}~]", " ", name).split()
+    while words and words[0].lower().rstrip("s") in SIZES: text, words = scaled(text, Fraction(SIZES[words.pop(0).lower().rstrip("s")])), words
+    return text, " ".join(words)
+
+
 def value(
     text: str,
 ) -> Reading:
     "A number or a formula with its unit apart, or words."
-    text, unit = re.sub(r"[.,;]+\Z", "", text.strip()), ()
-    if match := _PERCENT.search(text): text, unit = text[:match.start()], ("%",)
-    elif (match := _DEGREE.search(text)) and not _ANGLE.search(text): text, unit = text[:match.start()], ("deg",)
-    elif (match := _UNIT.search(text)) and _is_maths(text[:match.start()]) and (match[1] is not None or _is_unit(match[2].strip())):
-        text, unit = text[:match.start()], (re.sub(_TEXT, r"\1", text[match.start():]).strip(),)
+    text, marks = _ended(text), ()
+    if match := _MINUTES.fullmatch(text):
+        angle = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(int(match[3] or 0), 3600)
+        return Reading("value", rf"\frac{{{angle.numerator}}}{{{angle.denominator}}}", marks=("deg",))
+    if match := _MONEY.match(text): text, marks = match[1] + text[match.end():], (match[2].replace("\\", "").replace(" ", ""),)
+    if match := _PERCENT.search(text): text, marks = text[:match.start()], ("%",)
+    elif (match := _DEGREE.search(text)) and not _ANGLE.search(text): text, marks = text[:match.start()], ("deg" + (match[1] or match[2] or "")[:1],)
+    elif (start := _unit_behind(text)) is not None and _is_maths(re.sub(_TEXT, "", text[:start])):
+        name = re.sub(_TEXT, r"\1", text[start:]).strip()
+        if _NO_UNITS & set(re.findall("[a-z]+", name.lower())): raise Unreadable(text)
+        text, name = _sized(re.sub(r"\s?\\cdot\s?\Z", "", text[:start]).strip(), name)
+        marks = marks or ((name,) if name else ())
     bare, plain = re.sub(_TEXT, "", text), re.sub(_TEXT, r"\1", text)
     if plain != text and not _is_maths(bare) or _WORD.search(plain) and not re.search(r"[0-9\\=]", plain): return Reading("text", plain)
-    return Reading("value", text.strip(), marks=unit)
+    if re.fullmatch(r"\\emptyset|\\\{\s?\\\}", text.strip()): return Reading("set", r"\emptyset")
+    return Reading("value", text.strip(), marks=marks)
+
+# %% ../nbs/01b_reading.ipynb #aa02w0rd
+_CARDINALS = {w: i for i, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+                                         "seventeen eighteen nineteen".split())}
+_CARDINALS |= {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, **{w: i for i, w in enumerate(
+    "fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), 4)}, "hundredth": 100, "thousandth": 1000}
+
+
+def number_word(
+    text: str,  # Words
+) -> str | None:  # twenty-one as "21", five sixths as "\frac{5}{6}"; None for what is no number
+    "The number that words say."
+    words = re.findall("[a-z]+|[^a-z -]", text.lower())
+    sign = "-" if words[:1] in (["minus"], ["negative"]) else ""
+    words = words[1:] if sign else words
+    bottom = _PARTS.get(words[-1].removesuffix("s"), 0) if words else 0
+    if bottom and (len(words) > 1 or bottom in (2, 4)): words = words[:-1] or ["one"]
+    elif bottom: return None
+    if words in (["a"], ["an"]): words = ["one"]
+    total, group, seen = 0, 0, False
+    for i, w in enumerate(words):
+        if w in _CARDINALS: group, seen = group + _CARDINALS[w], True
+        elif w in ("a", "an") and i == 0 and len(words) > 1 and words[1] in SIZES: group, seen = 1, True
+        elif w in SIZES and seen: total, group = (total + group * SIZES[w], 0) if SIZES[w] > 100 else (total, group * SIZES[w])
+        elif not (w == "and" and seen and not bottom): return None
+    if not seen: return None
+    return f"{sign}\\frac{{{total + group}}}{{{bottom}}}" if bottom else f"{sign}{total + group}"
 
 # %% ../nbs/01b_reading.ipynb #a404df4d
 def _plus_minus(text: str) -> Reading | None:
@@ -148,32 +297,113 @@ def _plus_minus(text: str) -> Reading | None:
     return Reading("list", "", (value(both[0].removeprefix("+").strip()), value(both[1])), marks=("pm",))
 
 # %% ../nbs/01b_reading.ipynb #fddf34d5
-def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = ()) -> Reading:
+_OR, _ALSO = "\x1f", "\x1e"  # stand for "or" and "and"
+_SPOKEN = {_OR: "or|ou|oder|或者|或", _ALSO: "and|et|und|和|及|与"}
+_AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(?P<and1>and|et|und|(?<= )[ye](?= )|和|及|与)|or|ou|oder|(?<= )o(?= )|或者|或)\s?[:,]?\s?\}"
+                  r"|\\text\s?\{(?P<words>(?:[^{}]|\{[^{}]*\})*)\}"
+                  r"|(?<![A-Za-z\\])(?:(?P<and3>and|et|und)|or|ou|oder)(?![A-Za-z])|(?P<and4>和|及|与)|或者|或"
+                  r"|(?<=[)\]}0-9])\s?or\s?(?=[(A-Za-z0-9\\])")
+
+
+def _conjunction(m: re.Match) -> str:
+    "The sign that stands for a word; other words stay as they are."
+    if m["words"] is None: return _ALSO if m["and1"] or m["and3"] or m["and4"] else _OR
+    first, *_, last = m["words"].split() or [""] * 2 if len(m["words"].split()) > 1 else ("", "")
+    if first in ("and", "or"): return (_ALSO if first == "and" else _OR) + rf"\text{{{m['words'].strip()[len(first):]}}}"
+    if last in ("and", "or"): return rf"\text{{{m['words'].rstrip()[:-len(last)]}}}" + (_ALSO if last == "and" else _OR)
+    return m[0]
+
+
+def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool = False) -> Reading:
     parts = [_several(p) if ";" in p or "," in p else _one(p) for p in pieces]
+    if meet and (found := _meet(parts)): return found
     if kind in ("list", "set"): parts = [q for p in parts for q in (p.parts if p.marks == ("pm",) else (p,))]
+    elif any(p.marks == ("pm",) for p in parts):  # (±3, 2) is two pairs
+        both = itertools.product(*[p.parts if p.marks == ("pm",) else (p,) for p in parts])
+        return Reading("list", "", tuple(Reading(kind, "", some, marks=marks) for some in itertools.islice(both, 64)))
     names = [p.label for p in parts]
     if names[0] and (not any(names[1:]) or len(set(names)) == 1) and len(parts) > 1:
         return Reading(kind, "", tuple(replace(p, label="") for p in parts), names[0], marks)
     return Reading(kind, "", tuple(parts), marks=marks)
 
 
-_AND = re.compile(r"\\text\s*\{\s*,?\s*(?:and|or)\s*:?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"
-                  r"|(?<=[)\]}0-9])\s*or\s*(?=[(A-Za-z0-9\\])|\\text\s*\{\s*(?:and|or)(?= )")
-_BREAK = "\x1f"  # stands for "and" and "or"
-
-
 def _several(text: str) -> Reading:
     "Several answers, or one."
-    text = re.sub(r"[.;,\s]+\Z", "", _AND.sub(_BREAK, text)).strip()
-    text = re.sub(rf"\s*[,;]?\s*{_BREAK}\s*(?:\\text\s*\{{\s*\}})?\s*[,;]?\s*", _BREAK, text)
+    text = re.sub(rf"\s?[,;]?\s?([{_OR}{_ALSO}])\s?(?:\\text\s?\{{\s?\}})?\s?[,;]?\s?", r"\1", _AND.sub(_conjunction, _ended(text))).strip()
+    if found := _residues(text): return found
     found = tokens(text)
-    for separators in ((";",), (_BREAK, ","), (_BREAK,)):
-        pieces, signs = split(found, (*separators, _BREAK) if separators == (";",) and ";" in text else separators)
-        if any(s in separators for s in signs) and len(pieces := [p for p in pieces if p]) > 1: return _join(pieces, "list")
-    return _one(text.strip(_BREAK + " "))
+    if _OR in text and _ALSO in text and re.search(r"[<>]|\\[gl]eq|\\neq", text):
+        pieces, signs = split(found, {_OR, ";"})
+        if signs: return _join([p for p in pieces if p], "list")
+    for separators in ((";",), (_OR, _ALSO, ","), (_OR, _ALSO)):
+        pieces, signs = split(found, (*separators, _OR, _ALSO) if separators == (";",) and ";" in text else separators)
+        if any(s in separators for s in signs) and len(pieces := [p for p in pieces if p]) > 1: return _join(pieces, "list", (), _OR not in signs)
+    return _one(text.strip(_OR + _ALSO + " "))
+
+# %% ../nbs/01b_reading.ipynb #aa03meet
+def approximately(
+    text: str,  # Numbers, fractions, roots, pi
+) -> float | None:  # None for what is something else
+    "The value of a simple constant, precise enough to see which of two is greater."
+    text = text.replace(" ", "")
+    if text in (r"\infty", r"+\infty", r"-\infty"): return float(text.replace(r"\infty", "inf"))
+    if x := number(text): return float(x.value) if abs(x.value) < 1e300 else None
+    if len(text) > 100: return None
+    for _ in range(20):
+        text, n = re.subn(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))", text)
+        text, m = re.subn(r"\\sqrt\{([^{}]*)\}", r"((\1)**0.5)", text)
+        if not n + m: break
+    text = re.sub(r"\\(?:cdot|times)(?![A-Za-z])", "*", text).replace(r"\pi", "(3.141592653589793)").replace("^", "**").replace("{", "(").replace("}", ")")
+    text = re.sub(r"(?<=[0-9)])(?=\()|(?<=\))(?=[0-9])", "*", text)
+    if not re.fullmatch(r"[0-9.+*/()-]+", text): return None
+    try: return _arithmetic(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, ArithmeticError, MemoryError, RecursionError): return None
+
+
+def _arithmetic(node: ast.expr) -> float:
+    if isinstance(node, ast.Constant): return float(node.value)
+    if isinstance(node, ast.UnaryOp): return -_arithmetic(node.operand) if isinstance(node.op, ast.USub) else _arithmetic(node.operand)
+    if not isinstance(node, ast.BinOp): raise ValueError("no arithmetic")
+    x, y = _arithmetic(node.left), _arithmetic(node.right)
+    if isinstance(node.op, ast.Pow): return float(x**y) if x >= 0 or y == int(y) else float("nan")
+    return x + y if isinstance(node.op, ast.Add) else x - y if isinstance(node.op, ast.Sub) else x * y if isinstance(node.op, ast.Mult) else x / y
+
+
+def _bounds(r: Reading) -> tuple[Reading, list[Reading]] | None:
+    "An inequality as an interval and the points that it leaves out."
+    if r.kind == "interval" and r.label: return r, []
+    if r.label and r.text == r"\mathbb{R}": return interval("(", *map(value, _INFINITY), ")"), []
+    if r.kind == "union" and r.marks == ("hole",): return interval("(", *map(value, _INFINITY), ")"), [r.parts[0].parts[1]]
+    return None
+
+
+def _meet(parts: list[Reading]) -> Reading | None:
+    "What several inequalities for one name have in common; None if that is nothing, or they are something else."
+    if len(parts) < 2 or not all(map(_bounds, parts)) or len({p.label for p in parts}) > 1: return None
+    found, holes = zip(*map(_bounds, parts))
+    ends = []
+    for side, sign in ((0, 1), (1, -1)):
+        limits = [(sign * x if (x := approximately(f.parts[side].text)) is not None else None, f.marks[side] in "[]", f) for f in found
+                  if "infty" not in f.parts[side].text]
+        if len(limits) > 1 and any(x is None for x, _, _ in limits): return None
+        ends.append(max(limits, key=lambda e: (e[0] or 0, not e[1])) if limits else None)
+    low, high = (e and (e[2].parts[i], e[2].marks[i]) for i, e in enumerate(ends))
+    if all(ends) and None not in (ends[0][0], ends[1][0]) and not ends[0][0] < -ends[1][0] and not (ends[0][0] == -ends[1][0] and ends[0][1] and ends[1][1]):
+        return None
+    low, high = low or (value(_INFINITY[0]), "("), high or (value(_INFINITY[1]), ")")
+    met, points = interval(low[1], low[0], high[0], high[1], parts[0].label), tuple(h for hs in holes for h in hs)
+    return Reading("union", "", (replace(met, label=""), Reading("set", "", points)), parts[0].label, (r"\setminus",)) if points else met
 
 # %% ../nbs/01b_reading.ipynb #82ad1498
 _PAIRS = {"(": ")", "[": "]", "{": "}", r"\{": r"\}", r"\langle": r"\rangle"}
+
+
+def _builder(front: str, conditions: str) -> Reading:
+    "The set of all x with ..., or of all values of an expression."
+    front, _, within = front.partition(r"\in")
+    if is_name(front.strip()) or is_name(front.strip().strip("()")): return read(conditions)
+    names = _declared(conditions)
+    return replace(_one(front + (r"\in" + within if within else "")), bound=names, whole=_of_integers(conditions))
 
 
 def _bracketed(text: str, found: list[tuple[str, int]]) -> Reading | None:
@@ -183,37 +413,90 @@ def _bracketed(text: str, found: list[tuple[str, int]]) -> Reading | None:
     inner = "".join(t for t, _ in within).strip()
     if left.startswith(r"\begin{"): return _matrix(text, left[7:-1].rstrip("*"), inner)
     if left not in _PAIRS: return None
-    if left == r"\{":  # the set of all x with ...
+    if left == r"\{":
         for bar in ("|", r"\mid", ":"):
-            if len(pieces := split(within, {bar}, 1)[0]) == 2: return _one(pieces[1])
+            if len(pieces := split(within, {bar}, 1)[0]) == 2: return _builder(*pieces)
     pieces = [p for p in split(within, {";"} if (";", 1) in within else {","}, 1)[0] if p]
-    if right != _PAIRS[left] or left == "[" and len(pieces) == 2:
+    if right != _PAIRS[left] or left == "[" and len(pieces) == 2 and pieces[0][0] != "[":
         if len(pieces) != 2 or left not in "([" or right not in ")]": raise Unreadable(text)
         return interval(left, _one(pieces[0]), _one(pieces[1]), right)
-    if left == r"\{": return _join(pieces, "set") if pieces else Reading("set")
+    if left == r"\{": return _join(pieces, "set") if pieces else Reading("set", r"\emptyset")
     if len(pieces) < 2: return _several(inner)
     return _join(pieces, "list" if left == "{" else "tuple", ("(", ")") if left != "[" else (left, right))
 
 # %% ../nbs/01b_reading.ipynb #08179971
 def _matrix(text: str, name: str, inner: str) -> Reading:
-    if name == "cases" or name.startswith(("align", "gather", "equation")):
-        return _join([p for p in split(tokens(inner.replace("&", "")), {r"\\"})[0] if p], "list")
+    if name == "cases" and (found := _case_rows(inner)): return found
+    if name in ("cases", "dcases", "rcases") or name.startswith(("align", "gather", "equation")):
+        return _join([p for p in split(tokens(inner.replace("&", "")), {r"\\"})[0] if p], "list", (), True)
     if not name.endswith("matrix") and name != "array": raise Unreadable(text)
-    if name == "array": inner = re.sub(r"\A\s*\{[^{}]*\}", "", inner)
+    if name == "array": inner = re.sub(r"\A\s?\{[^{}]*\}", "", inner)
     rows = [split(tokens(row), {"&"})[0] for row in split(tokens(inner), {r"\\"})[0] if row]
     if len(rows) > 1 and all(len(row) == 1 for row in rows): rows = [[row[0] for row in rows]]
-    rows = [Reading("tuple", "", tuple(map(_one, row)), marks=("(", ")")) for row in rows]
+    rows = [Reading("tuple", "", tuple(map(_one, row)), marks=("vector",)) for row in rows]
     if not rows: raise Unreadable(text)
     if len(rows) == 1 and name not in ("vmatrix", "Vmatrix"): return rows[0]
     return Reading("matrix", text, tuple(rows), marks=(name if name[0] in "vV" else "matrix",))
 
+
+_CONDITION = re.compile(r"(?<![A-Za-z\\])(?:if|when|for|where|whenever|provided(?: that)?|in case)(?![A-Za-z])")
+_ELSE = re.compile(r"(?<![A-Za-z\\])(?:otherwise|else)(?![A-Za-z])")
+
+
+def _cases(pairs: list[tuple[str, str]]) -> Reading:
+    return Reading("cases", "", tuple(_one(v.strip(" ,;:")) for v, _ in pairs),
+                   marks=tuple("otherwise" if _ELSE.search(c) else " ".join(re.sub(_TEXT, r" \1 ", c).split()).strip(" ,.;:") for _, c in pairs))
+
+
+def _case_rows(inner: str) -> Reading | None:
+    "The rows of `cases` as values with their conditions; None if they are equations."
+    rows = [split(tokens(row), {"&"})[0] for row in split(tokens(inner), {r"\\"})[0] if row]
+    if len(rows) < 2 or any(len(row) != 2 or re.match(r"\s?(?:[=<>]|\\[gl]eq|\\neq|\\equiv|\\approx)", row[1]) for row in rows): return None
+    return _cases([(v, _CONDITION.sub(" ", c, count=1) if c.strip().startswith((r"\text", "if", "for", "when")) else c) for v, c in rows])
+
+
+def _spoken_cases(text: str) -> Reading | None:
+    "`1 if n is even, 2 otherwise`; None if it is something else."
+    plain = re.sub(_TEXT, r" \1 ", text)
+    if not (_ELSE.search(plain) or len(_CONDITION.findall(plain)) > 1): return None
+    pairs = []
+    for piece in (q for p in split(tokens(plain), {",", ";"})[0] for q in re.split(r"(?<= )and(?= )", p) if q.strip(" .")):
+        if match := _ELSE.search(piece):
+            if rest := (piece[:match.start()] + piece[match.end():]).strip(" :,."): pairs.append((rest, "otherwise"))
+            else: pairs.append(("", "otherwise"))  # its value stands behind a comma
+        elif (match := _CONDITION.search(piece)) and piece[:match.start()].strip(): pairs.append((piece[:match.start()], piece[match.end():]))
+        elif pairs and not pairs[-1][0]: pairs[-1] = (piece, pairs[-1][1])
+        elif pairs: pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}, {piece}")
+        else: return None
+    if len(pairs) < 2 or not all(v.strip() for v, _ in pairs): return None
+    conditions = {" ".join(c.split()) for _, c in pairs}
+    return None if len(conditions) == 1 or all(re.match(r"(?:all|any|every|each|some|integers?)\b", c.strip()) for c in conditions) else _cases(pairs)
+
 # %% ../nbs/01b_reading.ipynb #7a897ddd
-_SIGN = {"=", "<", ">", r"\leq", r"\geq", r"\neq", r"\approx", r"\in"}
+_SIGN = {"=", "<", ">", r"\leq", r"\geq", r"\neq", r"\approx", r"\in", r"\equiv"}
 TURNED = {"<": ">", ">": "<", r"\leq": r"\geq", r"\geq": r"\leq", r"\neq": r"\neq", "=": "="}
+
+
+def _contradict(pieces: list[str], signs: list[str]) -> bool:
+    "Does a chain of nothing but names and plain numbers say that two of them are equal which are not?"
+    found = [n for n in map(number, pieces) if n]
+    if any(not number(p) and not is_name(p) for p in pieces): return False
+    if r"\approx" in signs and found and found[0].places is None and found[0].value.denominator > 1: return False  # behind a fraction
+
+    def rough(n):
+        if n.places is not None or n.value.denominator > 1 or r"\approx" not in signs: return n.places
+        return len(str(n.value).rstrip("0")) - len(str(n.value))
+
+    def agree(x, y):
+        places = [p for p in map(rough, (x, y)) if p is not None]
+        return x.value == y.value or any(abs(x.value - y.value) < Fraction(10) ** -p for p in places)
+    return any(not agree(x, y) for x, y in zip(found, found[1:]))
 
 
 def _relation(text: str, pieces: list[str], signs: list[str]) -> Reading:
     "A chain of =, <, ..."
+    if set(signs) <= {"=", r"\approx", r"\equiv"} and _contradict(pieces, signs): raise Unreadable(text)
+    if r"\equiv" in signs: signs = ["=" if s == r"\equiv" else s for s in signs]
     if r"\approx" in signs:
         i = signs.index(r"\approx")
         if i or not is_name(pieces[0]): pieces, signs = pieces[:i + 1], signs[:i]
@@ -233,10 +516,13 @@ def _inequality(pieces: list[str], signs: list[str]) -> Reading | None:
     if len(pieces) == 2 and is_name(pieces[1]) and not is_name(pieces[0]): pieces, signs = pieces[::-1], [TURNED[signs[0]]]
     if len(pieces) == 2 and (match := re.fullmatch(r"-\s*(.+)", pieces[0])) and is_name(match[1]) and number(pieces[1]):  # -x > -1
         pieces, signs = [match[1], str(-number(pieces[1]).value)], [TURNED[signs[0]]]
+    if len(pieces) == 2 and (found := _absolute(pieces, signs[0])): return found
     low, high = map(value, _INFINITY)
     if len(pieces) == 2 and is_name(pieces[0]) and not is_name(pieces[1]):
         name, bound, sign = pieces[0], _one(pieces[1]), signs[0]
-        if sign == r"\neq": return Reading("union", "", (interval("(", low, bound, ")"), interval("(", bound, high, ")")), name, (r"\cup",))
+        if sign == r"\neq" and bound.kind in ("list", "set"):
+            return Reading("union", "", (Reading("value", r"\mathbb{R}"), Reading("set", "", bound.parts)), name, (r"\setminus",))
+        if sign == r"\neq": return Reading("union", "", (interval("(", low, bound, ")"), interval("(", bound, high, ")")), name, ("hole",))
         if sign in (">", r"\geq"): return interval("(" if sign == ">" else "[", bound, high, ")", name)
         return interval("(", low, bound, ")" if sign == "<" else "]", name)
     if len(pieces) == 3 and is_name(pieces[1]) and not (is_name(pieces[0]) and is_name(pieces[2])):
@@ -245,25 +531,62 @@ def _inequality(pieces: list[str], signs: list[str]) -> Reading | None:
         return interval("(" if signs[0] == "<" else "[", _one(pieces[0]), _one(pieces[2]), ")" if signs[1] == "<" else "]", pieces[1])
     return None
 
+
+_ABSOLUTE = re.compile(r"\|\s?([A-Za-z])\s?(?:([+-])\s?([0-9.]+|\\frac\{[0-9]+\}\{[0-9]+\}))?\s?\|")
+
+
+def _absolute(pieces: list[str], sign: str) -> Reading | None:
+    "|x - a| < b as an interval, |x - a| > b as a union of two."
+    if _ABSOLUTE.fullmatch(pieces[1]): pieces, sign = pieces[::-1], TURNED[sign]
+    match, far = _ABSOLUTE.fullmatch(pieces[0]), number(pieces[1])
+    if not match or not far or far.value <= 0 or sign == r"\neq": return None
+    middle = number(match[3]).value * (1 if match[2] == "-" else -1) if match[3] else Fraction(0)
+    low, high = (value(rf"\frac{{{x.numerator}}}{{{x.denominator}}}" if x.denominator > 1 else str(x)) for x in (middle - far.value, middle + far.value))
+    closed = sign in (r"\leq", r"\geq")
+    if sign in ("<", r"\leq"): return interval("(["[closed], low, high, ")]"[closed], match[1])
+    ends = [interval("(", value(_INFINITY[0]), low, ")]"[closed]), interval("(["[closed], high, value(_INFINITY[1]), ")")]
+    return Reading("union", "", tuple(ends), match[1], (r"\cup",))
+
 # %% ../nbs/01b_reading.ipynb #f50c52bb
-_BEFORE = re.compile(r"(?:[A-Za-z]{2,} )*(?:the answer is|answer is|answer:|only|is|are|therefore|so|thus|hence)[ :]+(?=\S)", re.IGNORECASE)
-_COLON = re.compile(r"(?:\\text\s*\{([^{}]*[A-Za-z]{2}[^{}]*):\s*\}|([A-Za-z][A-Za-z ]+[A-Za-z](?: [0-9]+)?)\s*:)\s*(?=\S)")
-_BEHIND = re.compile(r"[,;.]?\s*(?:\\text\s*\{\s*,?\s*)?(?<![A-Za-z])"
-                     r"(?:where|for (?:all|any|every|some|each|integers?)|with|when|if|such that|as)\b.*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"(?:,\s*|\(\s*|\s)*(?:\\forall\s*)?(?<![A-Za-z\\])[A-Za-z](?:\s*,\s*[A-Za-z])*\s*\\in\s*\\mathbb\s*\{?\s*[ZNQR]\s*\}?"
-                        r"(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\})?\s*\)?\s*\.?\Z")
-_EXCEPT = re.compile(r"(?:,|\\text\s*\{[^{}]*\})\s*\(?\s*[A-Za-z]\s*\\neq\s*[^,;=<>]*\Z")
-_MINUS_SET = re.compile(r"(\\\}|\)|\]|\\mathbb\s*\{?R\}?)\s*-\s*(?=\\\{)")
+_EMPTY = set("only exactly just precisely answer answers final the is are was be therefore so thus hence we get have that it value result equals equal "
+             "total of simply this they namely which gives and".split())
+_QUANTIFIERS = set("all any every each some integer integers real reals number numbers natural positive values solutions solution where with such for "
+                   "set x n if".split())
+_SIGN_WORDS = {"minus": "-", "negative": "-", "plus": "+"}
+_LEAD = re.compile(r"(?:\\text\s?\{([^{}]*)\}|(?<![A-Za-z])([A-Za-z]{2,})(?![A-Za-z({_^']))[\s,:]*(?=\S)")
+_RELATION = re.compile(r"\s?(?:[=<>:]|\\(?:leq|geq|neq|approx|in|equiv)(?![A-Za-z]))")
+_COLON = re.compile(r"(?:\\text\s?\{(?=[^{}]*[A-Za-z]{2})([^{}]*)(?::\s?\}|\}\s?:)"
+                    r"|(?<![A-Za-z])([A-Za-z](?=[A-Za-z ]{0,60}[A-Za-z][ :])[A-Za-z ]{1,60}(?:[0-9]{1,4})?)\s?:)\s?(?=\S)")
+_TRANSPOSED = re.compile(r"\s?\^\s?\{?\s?(?:T|\\top|\\intercal|\\(?:text|mathsf)\s?\{?\s?T\s?\}?)\s?\}?\Z")
+_MINUS_SET = re.compile(r"(\\\}|\)|\]|\\mathbb\s?\{?R\}?)\s?-\s?(?=\\\{)")
 
 
 def _without_words_before(text: str) -> str:
-    while (match := re.match(_TEXT + r"\s*(?=\S)", text)) and ":" not in match[1]: text = text[match.end():]
-    return text[match.end():] if (match := _BEFORE.match(text)) else text
+    "Drop words that say nothing; `Unreadable` if others stand before a value."
+    said, rest = [], text
+    pieces, signs = split(tokens(text), _SIGN) if _closed(text) else ([text], [])
+    if signs and is_name(pieces[0]) and not _NO_UNITS & set(re.findall("[a-z]+", re.sub(_TEXT, r" \1 ", pieces[0]).lower())): return text
+    while match := _LEAD.match(rest):
+        behind, words = rest[match.end():], re.findall(r"[^\W_]+|[^\s\w,.:]", match[1] if match[1] is not None else match[2])
+        names = [w.lower() for w in words]
+        if match[1] is None and not said and not set(names) <= _EMPTY | _QUANTIFIERS | set(_SIGN_WORDS): return text
+        if match[1] is not None and (_RELATION.match(behind) or ":" in match[0] or behind[0] in "(_^" and len(words) == 1): break  # a name
+        if _MONEY.match(rest): break
+        if names and names[-1] in _SIGN_WORDS and set(names[:-1]) <= _EMPTY: return _SIGN_WORDS[names[-1]] + behind
+        if match[1] is None and not set(names) <= _EMPTY | _QUANTIFIERS: break
+        said, rest = said + names, behind
+    if not said: return text
+    if set(said) <= _EMPTY or set(said) <= _EMPTY | _QUANTIFIERS and re.search(r"[=<>]|\\(?:leq|geq|neq|in|equiv)(?![A-Za-z])", rest): return rest
+    raise Unreadable(text)
 
 
 def _one(text: str) -> Reading:
     "One answer: a relation, a union, something in brackets, or a value."
-    text = _MINUS_SET.sub(r"\1 \\setminus ", _without_words_before(text.strip()))
+    text = _MINUS_SET.sub(r"\1 \\setminus ", text.strip())
+    if found := _named(text): return found
+    try: text = _without_words_before(text)
+    except Unreadable: return Reading("text", re.sub(_TEXT, r"\1", text))
+    if found := _residue(text) or _notation(text): return found
     found = tokens(text)
     pieces, signs = split(found, _SIGN)
     if signs and not (pieces[0] and pieces[-1]): raise Unreadable(text)
@@ -271,20 +594,149 @@ def _one(text: str) -> Reading:
     pieces, signs = split(found, {r"\cup", r"\cap", r"\setminus"})
     if signs: return Reading("union", text, tuple(map(_one, pieces)), marks=tuple(signs))
     if match := _COLON.match(text): return replace(_several(text[match.end():]), label=(match[1] or match[2]).strip())
+    if match := _TRANSPOSED.search(text):
+        within = text[:match.start()]
+        if (vector := _bracketed(within, tokens(within))) and vector.kind in ("tuple", "interval"): return replace(vector, kind="tuple", marks=("vector",))
     return _bracketed(text, found) or _plus_minus(text) or value(text)
 
+# %% ../nbs/01b_reading.ipynb #aa04n0ta
+_BASE = re.compile(r"([+-]?)\(?\s?(?:\\text\s?\{\s?)?([0-9][0-9A-Fa-f]{0,40}|[A-F][0-9A-F]{1,40})\s?\}?\s?\)?"
+                   r"(?:\s?_\s?\{?\s?\(?\s?(?:\\text\s?\{\s?)?([0-9]{1,2}|[a-z]{3,9})\s?\}?\s?\)?\s?\}?"
+                   r"|\s?\(?\s?(?:\\text\s?\{\s?\(?\s?)?(?:in )?base[- ](?:\}\s?)?([0-9]{1,2}|[a-z]{3,9})\s?\)?\s?\}?\s?\)?)")
+_TIME = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?\s?(?:\\text\s?\{)?\s?(?:([aApP])\.?\s?[mM]\.?)?\s?\}?")
+_MOD = re.compile(r"\s?\(?\s?(?:\\text\s?\{\s?\(?\s?mod(?:ulo)?\s?\}|\\(?:pmod|bmod|mod|pod)(?![A-Za-z])|(?<![A-Za-z\\])mod(?:ulo)?(?![A-Za-z]))"
+                  r"\s?\{?\s?([0-9]{1,30}|[A-Za-z])\s?\}?\s?\)?\s?\.?")
+
+
+def _notation(text: str) -> Reading | None:
+    "A numeral with its base, a time of day, or a ratio of three or more."
+    if match := _BASE.fullmatch(text):
+        base = match[3] or match[4]
+        base = int(base) if base.isdigit() else int(number_word(base) or 0) if "frac" not in (number_word(base) or "") else 0
+        if 2 <= base <= 36 and all(int(d, 36) < base for d in match[2]): return Reading("base", match[1] + match[2].upper().lstrip("0"), marks=(str(base),))
+    if (match := _TIME.fullmatch(text)) and (match[2] or match[3]) and int(match[1]) <= 24 and int(match[2] or 0) < 60:
+        half = (match[3] or "").lower()
+        hour = int(match[1]) % 12 + 12 * (half == "p") if half else int(match[1])
+        return Reading("time", str(60 * hour + int(match[2] or 0)), marks=(half,))
+    if 2 <= text.count(":") <= 7 and all(p.strip() for p in text.split(":")) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
+        return Reading("ratio", text, tuple(map(_one, text.split(":"))))
+    return None
+
+
+def _residue(text: str) -> Reading | None:
+    "3 (mod 4)."
+    match = next((m for m in _MOD.finditer(text) if m.end() == len(text)), None)
+    if not match or not (head := text[:match.start()].strip()): return None
+    name, sign, rest = head.rpartition(r"\equiv") if r"\equiv" in head else head.rpartition("=")
+    rest = rest.strip()
+    if "," in rest or _OR in rest or _ALSO in rest or r"\pm" in rest: return None
+    return Reading("residue", rest, label=name.strip() if sign else "", marks=(match[1],))
+
+
+def _residues(text: str) -> Reading | None:
+    "1, 3 (mod 4)."
+    found = list(_MOD.finditer(text))
+    if len(found) != 1 or found[0].end() != len(text): return None
+    name, _, rest = text[:found[0].start()].rpartition(r"\equiv") if r"\equiv" in text else ("", "", text[:found[0].start()])
+    if r"\pm" in rest: pieces = [rest.replace(r"\pm", "-").strip(), rest.replace(r"\pm", "").strip()]
+    else: pieces = [p for p in re.split(rf"[,{_OR}{_ALSO}]", rest) if p.strip()]
+    if len(pieces) < 2 or not all(map(number, pieces)): return None
+    return Reading("list", "", tuple(Reading("residue", p.strip(), marks=(found[0][1],)) for p in pieces), name.strip())
+
+# %% ../nbs/01b_reading.ipynb #aa05syn0
+_NOTHING = re.compile(r"(?:there (?:is|are|exists?) )?(?:no|none|without)(?: (?:real|complex|integer|positive|such|rational|valid|possible|natural))*"
+                      r"(?: (?:solutions?|values?|numbers?|roots?|answers?|functions?|integers?|pairs?|triples?|polynomials?|x|n))?(?: exists?)?"
+                      r"|(?:the )?empty set|none exists?|无解|没有解|keine lösung|pas de solution|sin solución|null set")
+_SYNONYMS = {**dict.fromkeys(["infinity", "positive infinity", "plus infinity", "+infinity", "inf"], r"\infty"),
+             **dict.fromkeys(["negative infinity", "minus infinity", "-infinity"], r"-\infty"),
+             **dict.fromkeys(["all real numbers", "all reals", "real numbers", "all real", "any real number", "all real x", "the real numbers",
+                              "all real values", "the set of all real numbers", "the set of real numbers", "every real number"], r"\mathbb{R}"),
+             **dict.fromkeys(["all integers", "the integers", "any integer", "every integer", "the set of integers"], r"\mathbb{Z}")}
+_MISSING = re.compile(r"(?:it |the limit |limit )?(?:dne|d\.n\.e\.?|does not exist|doesn't exist|do not exist|nonexistent|non-existent)")
+_HOLES = re.compile(r"(?:x is |x = |x \\in )?(?:all|any|every)(?: (?:real|the|x))*(?: ?(?:numbers?|reals|values|x))?,? ?(?:of x )?"
+                    r"(?:\\neq|,?(?: ?except(?: for)?| ?other than| ?but| ?not equal to| ?excluding| ?besides))(?: x ?=| x ?\\neq)? ?(\S.*)")
+
+
+def _named(text: str) -> Reading | None:
+    "What has a name of its own: no solution, infinity, all real numbers, a number in words."
+    if not re.search(r"[a-z]{3}|DNE|\A[Nn][Oo]\b|\\text|[\u3400-\u9fff]", text): return None
+    plain = " ".join(re.sub(_TEXT, r" \1 ", text).replace("$", " ").split()).strip(" .!").lower()
+    if plain in ("no", "是", "否", "对", "错", "不是", "是的", "正确", "错误"): return Reading("text", plain)
+    if _NOTHING.fullmatch(plain): return Reading("set", r"\emptyset")
+    if plain in _SYNONYMS: return Reading("value", _SYNONYMS[plain])
+    if _MISSING.fullmatch(plain): return Reading("text", "does not exist")
+    if found := number_word(plain): return value(found)
+    if match := _HOLES.fullmatch(plain):
+        return Reading("union", "", (Reading("value", r"\mathbb{R}"), Reading("set", "", _alone(_several(match[1])))), marks=(r"\setminus",))
+    return None
+
+
+def _alone(r: Reading) -> tuple[Reading, ...]: return r.parts if r.kind in ("list", "set") else (r,)
+
 # %% ../nbs/01b_reading.ipynb #ea682fab
+_BEHIND = re.compile(r"[,;.]?\s?(?:\\text\s?\{\s?,?\s?)?(?<![A-Za-z\\])"
+                     r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))"
+                     r"|with|when|if|such that|as|since|because|provided)\b"
+                     r".*\Z", re.DOTALL)
+_PARAMETER = re.compile(r"(?:(?<![\s,;(])(?:[\s,;(]*[,;(]\s?|\s(?=[A-Za-z]\s?\\in))|\A)(?:\\forall\s?)?"
+                        r"(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
+                        r"\s?(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\}|_[0-9]|\^[0-9])?\s?\)?\s?\.?\Z")
+_SAID = r"(?:integers?|constants?|reals?|arbitrary|natural|any|parameters?|numbers?)"
+_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?"
+                       rf"(?:\\text\s?\{{(?=[^{{}}]*\b{_SAID}\b)[^{{}}]*\}}|(?=[a-z ]{{0,40}}\b{_SAID}\b)[a-z ]{{1,60}})\s?\)?\s?\.?\Z")
+_EXCEPT = re.compile(r"(?:,|\\text\s?\{[^{}]*\})\s?\(?\s?[A-Za-z]\s?\\neq\s?[^,;=<>]*\Z")
+_EXPLAINED = re.compile(r"\s?(?:\\text\s?\{\s?)?\((?:[^()]|\([^()]*\))*\)\s?\}?\s?\.?\Z")
+_SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
+
+
+def _declared(clause: str) -> tuple[str, ...]:
+    "The names that a clause declares to stand for any number."
+    if not re.search(rf"\\in(?![A-Za-z])|\b{_SAID}\b", clause): return ()
+    return tuple(dict.fromkeys(re.findall(r"(?<![A-Za-z\\{])([A-Za-z](?:_[A-Za-z0-9])?)(?![A-Za-z])", re.sub(r"\\mathbb\s?\{?[A-Z]\}?|\ba\b", " ", clause))))
+
+
+def _of_integers(clause: str) -> bool: return bool(re.search(r"\\mathbb\s?\{?[ZN]|integer|natural", clause))
+
+
+def _rival(clause: str) -> bool:
+    "Does a clause hold another value, rather than a condition?"
+    words = re.sub(_TEXT, r" \1 ", clause)
+    if _ELSE.search(words): return True
+    pieces = re.split(r"[,;]", re.sub(r"\A\W*[a-z]+(?: (?:that|all|any|every|some|each|integers?))?", "", words.strip(), flags=re.IGNORECASE))
+    return any(number(p.strip(" .")) for p in pieces) and not _SIGNS_OF_RELATION.search(words)
+
+
+def _is_explanation(clause: str) -> bool:
+    words = re.sub(r"\\(?!text)[A-Za-z]+", " ", re.sub(_TEXT, r" \1 ", clause))
+    said = set(re.findall(r"(?<![A-Za-z])(?:[a-z]{3,}|as|is|we|by|so|if|it)(?![A-Za-z])", words)) - _FUNCTION_NAMES
+    return bool(said) and not re.search(r"(?<![A-Za-z])(?:or|else|otherwise|mod|base|not)(?![A-Za-z])|[\u3400-\u9fff]", words)
+
+
 def read(
     text: str,  # In one spelling
 ) -> Reading:
     "What an answer says; `Unreadable` if its brackets do not match."
-    plain = re.sub(_TEXT, r"\1", text)
-    if plain.strip().lower() in ("all real numbers", "all reals", "real numbers"): return Reading("value", r"\mathbb{R}")
-    if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain): return Reading("text", plain)
-    for clause, refuse in ((_BEHIND, None), (_PARAMETER, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq")):
-        head = clause.sub("", text)
-        if head.strip() and not (refuse and re.search(refuse, head)) and _closed(head): text = head
-    return _several(text)
+    plain, bound, whole = re.sub(_TEXT, r"\1", text), (), False
+    if found := _named(text) or _letters_only(plain): return found
+    if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain):
+        return Reading("text", plain)
+    if found := _spoken_cases(text): return found
+    for clause, refuse in ((_EXPLAINED, None), (_BEHIND, None), (_PARAMETER, None), (_DECLARED, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq|\\in(?![A-Za-z])")):
+        match = clause.search(text)
+        if not match or clause is _EXPLAINED and not _is_explanation(match[0]): continue
+        head = text[:match.start()]
+        if not head.strip() or refuse and re.search(refuse, head) or not _closed(head): continue
+        if clause is _BEHIND and _rival(match[0]): raise Unreadable(text)
+        text, bound, whole = head, bound + _declared(match[0]), whole or _of_integers(match[0])
+    return replace(found, bound=found.bound + bound, whole=found.whole or whole) if (found := _several(text)) and bound else found
+
+
+def _letters_only(plain: str) -> Reading | None:
+    "A, C and E as a list: the letters of choices."
+    pieces = re.split(r"\s?(?:,? ?(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;&]) ?", plain.strip(" ."))
+    if len(pieces) < 2 or not all(re.fullmatch(r"\(?[A-Z]\)?", p) for p in pieces): return None
+    if plain.strip()[:1] == "(" and plain.strip()[-1:] == ")" and ")" not in plain.strip()[1:-1]: return None  # (A, B) is a pair
+    return Reading("list", "", tuple(Reading("text", p.strip("()")) for p in pieces))
 
 
 def _closed(text: str) -> bool:
@@ -319,19 +771,71 @@ def program(
     text: str,  # As it was given
 ) -> ast.expr | None:  # Its syntax tree; None if it is not such a formula
     "Parse a formula in the notation of Python or SymPy."
-    if len(text) > 300 or "\\" in text or not re.search(r"[a-z]\w*\s*\(|\*|(?<![A-Za-z])oo(?![A-Za-z])", text): return None
+    if len(text) > 300 or "\\" in text or not re.search(r"[a-z][0-9]{0,2}\s{0,2}\(|\*|(?<![A-Za-z])oo(?![A-Za-z])", text): return None
     try: tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError): return None
     return tree if _is_formula(tree) else None
 
 # %% ../nbs/01b_reading.ipynb #ac6a3685
+_MATHS_IN_TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
+_REVERSED = [(re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\["), r"(\1)"), (re.compile(r"\[([^\[\],;]+[,;][^\[\],;]+)\["), r"[\1)"),
+             (re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\]"), r"(\1]")]
+_CHOOSE = re.compile(r"(?:\\text\s?\{\s?)?C\}?\s?(?:\(\s?([^(),]{1,20}?)\s?,\s?([^(),]{1,20}?)\s?\)|_\{?([^{}^_]{1,20}?)\}?\s?\^\{?([^{}^_]{1,20}?)\}?)"
+                     r"|(?:\{\}\s?)?[_^]\{?([A-Za-z0-9]{1,9})\}?\s?(?:\\text\s?\{\s?)?C\}?\s?_\{?([A-Za-z0-9]{1,9})\}?")
+_COMMAS = re.compile(r"\(?\s?[+-]?[0-9]{1,30},[0-9]{1,30}(?:\s?;\s?[+-]?[0-9]{1,30}(?:,[0-9]{1,30})?){1,30}\s?\)?")
+_POINT = re.compile(r"(?:\\text\s?\{\s?[A-Z]\s?\}|[A-Z])'?\s?(\(.*\))")
+_AXIS = re.compile(r"(?:\\(?:hat|vec)\{?|\{)?\\?([ijk])(?:math)?\}?\Z")
+
+
+def _unwrapped(text: str) -> str:
+    r"Mathematics out of `\text`: what holds a digit or a sign, no word, and is no unit."
+    def unwrap(match):
+        inside = match[1]
+        words = [w for w in re.findall("[A-Za-z]{2,}", inside) if w not in ("and", "or", "mod", "base")]
+        return match[0] if words or not re.search(r"[0-9+=<>^*|-]", inside) or unit(inside) else inside
+    return _MATHS_IN_TEXT.sub(unwrap, text)
+
+
+def _along_axes(text: str) -> str | None:
+    "2i + 3j as (2, 3)."
+    if "j" not in text or len(text) > 200: return None
+    found = {}
+    for term in re.findall("[+-]?[^+-]+", text.replace(" ", "")):
+        match = _AXIS.search(term[-12:])
+        if not match or match[1] in found: return None
+        found[match[1]] = (factor := term[:-len(match[0])].removeprefix("+")) + "1" * (factor in ("", "-"))
+        if re.search("[ijk]", factor.replace(r"\pi", "")): return None
+    return f"({', '.join(found.get(axis, '0') for axis in ('ijk' if 'k' in found else 'ij'))})"
+
+
+def _other_ways(text: str) -> list[str]:
+    "Other texts that the same notation may stand for."
+    ways = []
+    if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text): ways.append(text.replace(",", ", "))
+    elif re.fullmatch(r"(?![1-9][0-9]{0,2},[0-9]{3}(?![0-9]))[+-]?[0-9]+,[0-9]+(?![0-9,])[^,;0-9]*", text): ways.append(text.replace(",", ".", 1))
+    elif ";" in text and _COMMAS.fullmatch(text): ways.append(text.replace(",", ".").replace(";", ","))
+    if _CHOOSE.search(text): ways.append(_CHOOSE.sub(lambda m: rf"\binom{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text))
+    if match := _POINT.fullmatch(text): ways += [match[1]] if "," in match[1] else []
+    if along := _along_axes(text): ways.append(along)
+    if match := re.fullmatch(r"([0-9]{1,9})\s?(?:\\text\s?\{\s?to\s?\}|to)\s?([0-9]{1,9})", text): ways.append(f"{match[1]}:{match[2]}")
+    if match := re.fullmatch(r"([A-Za-z])\s?:\s?([A-Za-z])\s?\\(?:mapsto|to)(?![A-Za-z])(.+)", text): ways.append(f"{match[1]}({match[2]}) = {match[3]}")
+    if match := re.fullmatch(r"([A-Za-z]\([A-Za-z]\))\s?\\mapsto(?![A-Za-z])(.+)", text): ways.append(f"{match[1]} = {match[2]}")
+    if match := re.fullmatch(r"([A-Za-z])\s?\\mapsto(?![A-Za-z])(.+)", text): ways.append(f"f({match[1]}) = {match[2]}")
+    if not _closed(text):
+        for pattern, new in _REVERSED: text = pattern.sub(new, text)
+        ways.append(text)
+    return ways
+
+
 @functools.lru_cache(maxsize=8192)
 def readings(
     text: str,  # An answer, as it was given
 ) -> tuple[Reading, ...]:  # The likeliest first
     "All that an answer may say; `Unreadable` if its brackets do not match."
     if program(text): return (Reading("value", text.strip()),)
-    text = spell(text)
-    if re.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}", text): return read(text), read(text.replace(",", ", "))
-    if re.fullmatch(r"[+-]?[0-9]+,[0-9]{2,}", text): return read(text), read(text.replace(",", "."))
-    return (read(text),)
+    text, found, fault = _unwrapped(spell(text)), [], None
+    for way in (text, *_other_ways(text)):
+        try: found.append(read(way))
+        except Unreadable as e: fault = fault or e
+    if not found: raise fault
+    return tuple(dict.fromkeys(found))

@@ -17,7 +17,7 @@ import threading
 from fastcore.basics import patch
 
 from .answers import FALLBACKS, extract
-from .judge import at_once
+from .judge import MAX_STATEMENT, at_once
 from .tasks import as_asked
 from .types import REASONS, InputError, Problem, Verdict, unknown_name
 from .worker import Pool
@@ -68,7 +68,7 @@ class Verifier:
         "Judge each response against its problem, with the problem's own scorer if it comes from reasoning-gym."
         own = [p.id.startswith("reasoning-gym/") for p in problems]
         if len(problems) == len(responses): responses = [as_asked(p, r) for p, r in zip(problems, responses)]  # what the prompt asked for, as a box
-        return self._verdicts([("score", p.id) if o else ("compare", p.answer) for p, o in zip(problems, own)], responses)
+        return self._verdicts([("score", p.id) if o else ("compare", p.answer, p.prompt[:MAX_STATEMENT]) for p, o in zip(problems, own)], responses)
 
     def close(self) -> None:
         "Stop the workers; they start again if another pair is to be judged."
@@ -82,18 +82,18 @@ class Verifier:
 
 # %% ../nbs/02_verifier.ipynb #96a0ff65
 @patch
-def _verdicts(self: Verifier, asked: list[tuple[str, str]], responses: list[str]) -> list[Verdict]:
+def _verdicts(self: Verifier, asked: list[tuple[str, ...]], responses: list[str]) -> list[Verdict]:
     if len(asked) != len(responses):
         raise InputError(f"{len(asked)} gold answers and {len(responses)} responses: one for each is needed")
-    questions = [(*a, extract(response, self.fallbacks)) for a, response in zip(asked, responses)]
+    questions = [(kind, gold, extract(response, self.fallbacks), *statement) for (kind, gold, *statement), response in zip(asked, responses)]
     reasons = self._reasons(questions)
     with self._lock:
         for reason in reasons: self.counts[reason] += 1
-    return [Verdict(reason == "correct", reason, answer) for reason, (_, _, answer) in zip(reasons, questions)]
+    return [Verdict(reason == "correct", reason, answer) for reason, (_, _, answer, *_) in zip(reasons, questions)]
 
 
 @patch
-def _reasons(self: Verifier, questions: list[tuple[str, str, str | None]]) -> list[str]:
+def _reasons(self: Verifier, questions: list[tuple]) -> list[str]:
     known = {q: at_once(*q) for q in dict.fromkeys(questions)}
     hard = [q for q, reason in known.items() if reason is None]
     known.update((q, reply or "timeout") for q, reply in zip(hard, self._pool.ask_all(hard)))
@@ -103,8 +103,8 @@ def _reasons(self: Verifier, questions: list[tuple[str, str, str | None]]) -> li
     return [known[q] for q in questions]
 
 
-def _warn(late: list[tuple[str, str, str]], seconds: float) -> None:
-    for _, gold, answer in late[:LOGGED]:
+def _warn(late: list[tuple], seconds: float) -> None:
+    for _, gold, answer, *_ in late[:LOGGED]:
         log.warning("no verdict within %g seconds on gold %.80r, answer %.80r", seconds, gold, answer)
     if len(late) > LOGGED: log.warning("no verdict on %d other pairs of the same call", len(late) - LOGGED)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extra_nb.answers import bare_answer, boxed, extract, number, prose, same_number, spell
-from extra_nb.judge import at_once, check, compare, too_large
+from extra_nb.judge import AT_ONCE, MAX_CHARS, at_once, check, compare, left_to_do, too_large
 from extra_nb.reading import Unreadable, program, read, readings, tokens
 from extra_nb.tasks import BENCHMARKS, load_problems
 
@@ -330,7 +330,7 @@ def test_the_question_is_not_an_answer():
 
 def test_being_the_same_is_symmetric_where_both_sides_are_exact():
     one_way = ("%", "where", "\\text", "×")
-    exact = [p for p in pairs(SAME) if not any(w in "".join(p) for w in one_way)]
+    exact = [p for p in pairs(SAME) if not any(w in "".join(p) for w in one_way) and not (number(spell(p[1])) and left_to_do(spell(p[0])))]
     assert len(exact) > 100
     assert [p for p in exact if compare(p[1], p[0]) != "correct"] == []
 
@@ -351,7 +351,9 @@ def test_reasons(gold, answer, reason): assert (at_once("compare", gold, answer)
     (r"\boxed{1}", "1"), (r"\boxed{1} and \boxed{2}", "1, 2"), (r"\boxed{1}\n\n\boxed{2}".replace(r"\n", "\n"), "2"), (r"\boxed{\boxed{3}}", r"\boxed{3}"),
     (r"\fbox{4}", "4"), (r"\boxed {5}", "5"), (r"\boxed{6", None), (r"\boxed{\{7\}}", r"\{7\}"), (r"\boxed{8} no no no \boxed{9}", "9"), ("10", None), ("", None),
     (r"\boxed{1}, \boxed{2}, or \boxed{3}", "1, 2, 3"), (r"\boxed{1}. So \boxed{2}", "2"), (r"\boxed{1} = \boxed{2}", "2"), (r"\boxed{}", ""),
-    (r"\\boxed{11}", "11"), (r"\boxed{1} papers and \boxed{2} bins", "1, 2"), ("}}}{{{" * 100 + r"\boxed{12}", "12")])
+    (r"\\boxed{11}", "11"), (r"\boxed{1} papers and \boxed{2} bins", "1, 2"), (r"so \boxed 5", "5"), (r"$\boxed 5$", "5"), (r"$\boxed\pi$.", r"\pi"),
+    (r"$\boxed \frac{1}{2}$", r"\frac{1}{2}"), ("put it in \\boxed as usual", None), ("$x_1 = \\boxed{3}$\n$x_2 = \\boxed{5}$", "3, 5"), ("$x_1 = \\boxed{3}$ gives $y_2 = 4 + \\boxed{5}$", "5"),
+    ("$a_1=\\boxed{3}$\n\n$a_2=\\boxed{4}$\n\n$a_3=\\boxed{5}$", "3, 4, 5"), ("}}}{{{" * 100 + r"\boxed{12}", "12")])
 def test_boxes(response, answer): assert boxed(response) == answer == extract(response)
 
 
@@ -430,7 +432,7 @@ def test_python_in_an_answer_is_not_run(tmp_path):
 @pytest.mark.parametrize("text", [r"9^{9^{9^9}}", "(10^9)!", r"\binom{10^8}{5\cdot10^7}", r"\sum_{i=1}^{10^8}\sqrt i", "9**9**9**9", "factorial(10**9)",
                                   r"\frac{1}{" * 60 + "1" + "}" * 60, "{" * 900 + "}" * 900, "((9!)!)!"])
 def test_what_would_take_for_ever_is_refused_unread(text):
-    assert at_once("compare", "7", text) in ("unparseable", None) and compare("7", text) == "unparseable"
+    assert at_once("compare", "7", text) in ("unparseable", "wrong", None) and compare("7", text) in ("unparseable", "wrong")
 
 
 def test_large_gold_answers_equal_themselves():
@@ -440,6 +442,1019 @@ def test_large_gold_answers_equal_themselves():
 def test_the_judge_is_light():
     code = "import sys, extra_nb.judge; print([m for m in ('torch', 'sympy', 'math_verify', 'extra_nb.types') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+# kinds of faults that others found: + is the same, - is not
+
+KINDS = r"""
+# exact numbers
+- 3^{50} | 3^{50}+1
+- 2^{89}-1 | 2^{89}
+- 30! | 30!-1
+- 10^{25} | 10^{25}-1
+- \binom{80}{40} | \binom{80}{40}+2
+- \frac{5^{60}-1}{4} | \frac{5^{60}+3}{4}
+- 1-\frac{1}{3^{70}} | 1
+- 2^{100}\sqrt{2} | (2^{100}-1)\sqrt{2}
+- \frac{1}{50!} | 0
+- \sqrt{10^{60}+1} | 10^{30}
+- 2^{64}x | (2^{64}-1)x
+- 12345678901234567890 | 12345678901234567891
+- 2^{200}\pi | 2^{200}\pi+1
++ 2^{89}-1 | 618970019642690137449562111
++ \frac{5^{60}-1}{4} | \frac{5^{60}}{4}-\frac14
++ 20! | 2432902008176640000
++ 2^{64}x | 2^{63}\cdot 2x
++ (\sqrt{2}-1)(\sqrt{2}+1) | 1
++ \sqrt{5+2\sqrt{6}} | \sqrt{2}+\sqrt{3}
++ 99! \cdot 100 | 100!
+# text signs
+- -3 | \text{3}
+- 3 | \text{-3}
+- 7/2 | \text{7 2}
+- 7.2 | \text{7/2}
+- a-b | \text{a+b}
+- (-3,4) | (\text{3},\text{4})
+- \text{B+} | \text{B-}
+- -12 | \mathrm{12}
+- 2^3 | \text{23}
++ -3 | \text{-3}
++ \frac{7}{2} | \text{7/2}
++ x=4 | \text{x = 4}
++ -3 | \text{negative }3
++ (1,-2) | (\text{1},\text{-2})
++ \text{B+} | \textbf{B+}
+# letters
+- \text{A,D} | \text{D}
+- D | \text{A,D}
+- D | \text{A and D}
+- \text{A, B} | \text{B}
+- A | \text{A, B}
++ \text{A,D} | A, D
++ \text{A, C, E} | \text{A, C and E}
++ \text{A,D} | \text{D, A}
++ \text{the circle} | \text{circle}
++ \text{a line} | line
+# cases
+- 3 if the number is even, otherwise 4 | 3
+- 0 if n = 1, n+2 otherwise | 0
+- 2 \text{ if } n \text{ is odd}, 3 \text{ otherwise} | 2 \text{ if } n \text{ is even}, 3 \text{ otherwise}
+- 2 \text{ if } n \text{ is odd and } 3 \text{ if } n \text{ is even} | 2
+- \begin{cases}x & x > 0\\-x & x < 0\end{cases} | \begin{cases}x & x < 0\\-x & x > 0\end{cases}
+- \begin{cases} 3 & \text{if } n \text{ is prime} \\ 5 & \text{otherwise} \end{cases} | 3
+- \begin{cases} 0 & n = 1 \\ 1 & n > 1 \end{cases} | \begin{cases} 1 & n = 1 \\ 0 & n > 1 \end{cases}
++ \begin{cases} 3 & \text{if } n \text{ is prime} \\ 5 & \text{otherwise} \end{cases} | \begin{cases} 3, & n \text{ is prime} \\ 5, & \text{otherwise} \end{cases}
++ \begin{cases} 0 & n = 1 \\ 1 & n > 1 \end{cases} | \begin{cases} 1 & n > 1 \\ 0 & n = 1 \end{cases}
++ \begin{cases}x & x > 0\\-x & x \leq 0\end{cases} | \begin{cases}-x & x \le 0\\x & 0 < x\end{cases}
++ 2 \text{ if } n \text{ is odd}, 3 \text{ otherwise} | 3 \text{ if } n \text{ is even}, 2 \text{ if } n \text{ is odd}
++ 2 \text{ if } n \text{ is odd}, 3 \text{ otherwise} | 2 \text{ for odd } n; 3 \text{ for even } n
++ 2 \text{ if } n \text{ is odd}, 3 \text{ if } n \text{ is even} | \begin{cases} 2 & n \text{ odd} \\ 3 & n \text{ even} \end{cases}
+# identities
+- (x+2)^2=x^2+4x+4 | 9
+- (x+2)^2=x^2+4x+4 | x^2+4
+- \sin^2 x = 1 - \cos^2 x | 1
+- \frac{a^2-b^2}{a-b}=a+b | 3
++ (x+2)^2=x^2+4x+4 | x^2+4x+4
++ \frac{a^2-b^2}{a-b}=a+b | a+b
++ \frac{a^2-b^2}{a-b}=a+b | b+a
+# words before
+- 7 | \text{not } 7
+- 7 | \text{at least } 7
+- 7 | \text{less than } 7
+- 7 | \text{half } 7
+- 7 | \text{double } 7
+- 7 | \text{3 or perhaps } 7
+- 7 | \text{minus } 7
+- 7 | \text{-}7
+- 7 | \text{not equal to } 7
+- 7 | \text{square root of } 7
+- 7 | \text{around } 7
+- 7 | not 7
+- 7 | at most 7
++ 7 | \text{only } 7
++ 7 | \text{The final answer is } 7
++ 7 | \text{exactly } 7
++ 7 | \text{Therefore, the answer is } 7
++ -7 | \text{minus } 7
++ -7 | \text{-}7
+# words behind
+- 7 | 7 \text{ if even, otherwise } 8
+- 7 | 7 \text{ when } n=1, \text{ else } 9
+- 7 | 7 \text{ where } 9
+- 7 | 7 \text{ or } 8
+- 7 | 7 \text{ if } n=1, 8 \text{ if } n=2
+- 7 | 7 \text{ plus } 1
+- 7 | 7 \text{ squared}
++ 7 | 7, \text{ where } x > 2
++ 7 | 7 \text{ for } n = 3
++ 7 | 7 \text{ units}
++ 7 | 7 \text{ only}
+# size words
+- 3 | 3 \text{ million}
+- 3 | 3 \text{ hundred}
+- 3 | 3 \text{ dozen}
+- 3 | 3 thousand
+- 2 \text{ billion} | 2
+- 2 \text{ billion} | 2 \text{ million}
++ 3000000 | 3 \text{ million}
++ 36 | 3 \text{ dozen}
++ 300 | 3 \text{ hundred}
++ 2.5 \text{ million} | 2500000
++ 1500000 | 1.5 \text{ million}
++ 3{,}000 | 3 thousand
++ 2 \text{ billion} | 2 \times 10^9
++ \$3{,}000{,}000 | \$3 \text{ million}
+# vulgar
+- 20.25 | 2¼
+- 12 | 1½
++ 2.25 | 2¼
++ 1.5 | 1½
++ \frac{7}{4} | 1¾
++ \frac{13}{3} | 4⅓
++ \frac{2}{3} | ⅔
++ -\frac{3}{2} | -1½
+# units
+- 36\text{ km/h} | 36\text{ m/s}
+- 30\text{ minutes} | 30\text{ hours}
+- 10\text{ ft} | 10\text{ m}
+- 4\text{ cm}^2 | 4\text{ cm}^3
+- 4\text{ cm}^2 | 4\text{ m}^2
+- 15\text{ kg} | 15^\circ
+- 50\text{ cents} | \$50
+- 3\text{ hours} | 3\text{ days}
+- 5\text{ kg} | 5\text{ lb}
+- 5\text{ kg} | 5\text{ m}
+- 60\text{ mph} | 60\text{ km/h}
+- 7\text{ liters} | 7\text{ gallons}
+- 12\text{ inches} | 12\text{ feet}
+- \$5 | €5
+- 2\text{ L} | 2\text{ mL}
+- 10 \text{ N} | 10 \text{ J}
+- 30^\circ\text{C} | 30^\circ\text{F}
++ 36\text{ km/h} | 10\text{ m/s}
++ 30\text{ minutes} | \frac12\text{ hour}
++ 30\text{ minutes} | 0.5\text{ hours}
++ 3\text{ feet} | 36\text{ inches}
++ 1\text{ yard} | 3 ft
++ 4\text{ m}^2 | 40000\text{ cm}^2
++ 4\text{ m}^2 | 4 \text{ square meters}
++ 2\text{ L} | 2000\text{ mL}
++ 2\text{ m}^3 | 2000\text{ liters}
++ \$1.50 | 150\text{ cents}
++ 2\text{ days} | 48\text{ hours}
++ 2\text{ hours} | 7200\text{ s}
++ 3\text{ kg} | 3000\text{ grams}
++ 12 | 12ft
++ 12 | 12 lb
++ 12 | 12 mi
++ 12 | 12hr
++ 12 | 12\ \Omega
++ 9.8 | 9.8\,\text{m}\cdot\text{s}^{-2}
++ 9.8 | 9.8\text{ m/s}^2
++ 9.8 | 9.8 m/s^2
++ 9.8\text{ m/s}^2 | 9.8\,\mathrm{m\,s^{-2}}
++ 5 | 5\text{ J}
++ 5 \text{ kJ} | 5000 \text{ J}
++ 60\text{ mph} | 60 \text{ miles per hour}
++ 8 | 8^{\text{th}}
++ 3 | 3^{rd}
++ 12 | 12 \text{ in}^2
++ 45 | 45元
++ 45 | 45 \text{ 元}
++ 12 | 12个
++ 12 | 12 \text{ square units}
++ 1.2 | 1.2\times 10^0 \text{ T}
+# numbered things
+- 4 \text{ cats}, 7 \text{ dogs} | 7 \text{ cats}, 4 \text{ dogs}
+- 4 cats and 7 dogs | 7, 4
+- 4 \text{ dimes and } 7 \text{ nickels} | 7 \text{ dimes and } 4 \text{ nickels}
++ 4 \text{ cats}, 7 \text{ dogs} | 7 \text{ dogs}, 4 \text{ cats}
++ 4 \text{ cats}, 7 \text{ dogs} | 4, 7
++ 4 \text{ cats and } 7 \text{ dogs} | 4 \text{ cats}, 7 \text{ dogs}
+# clock
+- 7:45\text{ p.m.} | 7:45 \text{ a.m.}
+- 7:45 | 7/45
+- 4:30 | 2/15
+- 3:15 | 0.2
+- 2:05 | 2:50
+- 18:30 | 6:30 \text{ am}
++ 7:45 | 7:45 \text{ p.m.}
++ 7:45 \text{ PM} | 19:45
++ 7:45 \text{ p.m.} | 7:45 \text{ pm}
++ 07:45 | 7:45
++ 9:00 \text{ a.m.} | 9 \text{ am}
++ 2:3 | 20:30
+# free names
+- 3R | 3r
+- \frac{x}{5} | \frac{y}{5}
+- m+n | m+k
+- f(a) | f(b)
+- O(n^2) | \Omega(n^2)
+- 2\alpha | 2\beta
+- \pi r^2 | \pi R^2
+- \frac12(AB-AC) | \frac12(AB-AD)
+- p-1 | q-1
+- 4\rho | 4r
+- a+b | a+d
+- R-2r | R-2s
+- \sqrt{a} | \sqrt{c}
++ f(x)=3x | f(y)=3y
++ f(x)=x^2+1 | f(t)=t^2+1
++ f(x,y)=x+2y | f(a,b)=a+2b
++ x = n\pi, n \in \mathbb{Z} | x = k\pi, k \in \mathbb{Z}
++ \frac{x^2}{2}+C | \frac{x^2}{2}+c
++ f(x)=cx | f(x)=kx
++ f(x) = cx, c \in \mathbb{R} | f(x) = ax \text{ for any constant } a
++ x = 2k\pi | x = 2n\pi, n \in \mathbb{Z}
+# chains
+- 8 | 7=8
+- 8 | x=3=8
+- 8 | 8 \approx 9
+- 8 | 2 \equiv 8
+- 9 | 8 \approx 9
++ 8 | x = 8 = 8
++ 8 | 5+3=8
++ 8 | x = 2^3 = 8
++ \frac{1}{3} | \frac{1}{3} \approx 0.333
++ \pi | \pi \approx 3.14
+# even roots
+- \sqrt{y^2} | y
+- \sqrt{4x^2} | 2x
+- \sqrt[4]{x^4} | x
+- |x| | x
++ \sqrt{4x^2} | 2|x|
++ \sqrt{x^2} | |x|
++ \sqrt{8x} | 2\sqrt{2x}
++ \sqrt{x}\sqrt{x} | x
++ \sqrt{x^3} | x\sqrt{x}
+# rare
+- \emptyset | \{\emptyset\}
+- 7 | {3}{4}
+- 9 | {4}{5}
+- \{\emptyset\} | \emptyset
+# question in the box
+- 55 | \sum_{k=1}^{10} k
+- 12 | \gcd(24, 36)
+- 3 | \lfloor 3.7 \rfloor
+- 5 | |-5|
+- 4000 | 2001^2 - 1999^2 - 4000
+- 26000 | 513^2 - 487^2
+- 1025 | 2^{10}+1
+- 2 | \lim_{x\to 0}\frac{\sin 2x}{x}
+- 1/2 | \int_0^1 x\,dx
+- -2 | \det\begin{pmatrix}1&2\\3&4\end{pmatrix}
+- 8 | 5+3
+- 120 | \prod_{k=1}^{5} k
+- 5 | \max(3,5)
+- 12 | 24 \div 2
++ 8 | 2^3
++ 120 | 5!
++ 0.5 | 2^{-1}
++ 2^{10}+1 | 1025
++ 4.5e33 | 4.5 \times 10^{33}
+# unicode
++ \mathbb{Z} | ℤ
++ \mathbb{N} | ℕ
++ x = k\pi, k \in \mathbb{Z} | x = kπ (k∈Z)
++ x = k\pi, k \in \mathbb{Z} | x = kπ, k ∈ ℤ
++ a_2 | a₂
++ a_{12} | a₁₂
++ -3 | ‐3
++ -3 | ‒3
++ -3 | —3
++ -3 | −3
++ 5-x | 5–x
++ x^5 | xˆ5
++ \sqrt[3]{5} | ∛5
++ \sqrt[4]{5} | ∜5
++ 2\sqrt[3]{7} | 2∛7
++ x \geq 3 | x ≧ 3
++ \alpha+\beta | α+β
++ 30^\circ | 30º
++ \frac{\pi}{2} | π/2
+# Name =
++ 9 | \text{Area} = 9
++ 9 | \text{Total} = 9
++ 9 | \text{Minimum value} = 9
++ 9 | \text{Perimeter of } ABC = 9
++ \text{Volume} = 9 | 9
++ 9 | \text{Area}: 9
+- 9 | \text{Area} = 8
+# several factors
++ 2^4 \cdot 3 \cdot 7 | 7 \cdot 3 \cdot 2^4
++ 2^2 \times 3^3 | 108
++ 2^{20}\cdot 5^{20} | 10^{20}
++ \binom{2000}{1000} | \frac{2000!}{(1000!)^2}
++ \binom{100}{50} | \frac{100!}{50!\,50!}
+- 2^4 \cdot 3 \cdot 7 | 2^4 \cdot 3 \cdot 5
+- 2^{20}\cdot 5^{20} | 10^{21}
+# decoration
++ 6 | \textcolor{blue}{6}
++ 6 | \textcolor{red}{\textbf{6}}
++ 6 | {\color{blue}{6}}
++ 6 | \color{red} 6
++ 6 | \large 6
++ 6 | \Huge{6}
++ 6 | \Large\textbf{6}
++ 6 | \underline{6}
++ 6 | \underline{\underline{6}}
++ 6 | 6\\
++ 6 | **6**
++ 6 | `6`
++ 6 | '6'
++ 6 | "6"
++ 6 | \colorbox{yellow}{6}
++ 6 | \fbox{6}
++ 6 | \mathbf{6}
++ 6 | \boldsymbol{6}
++ 6 | \displaystyle 6
++ 6 | $6$
++ 6 | \(6\)
++ \frac{1}{2} | \textcolor{red}{\frac{1}{2}}
++ x+1 | \underline{x+1}
+- 6 | \textcolor{blue}{7}
+- 0.5 | \large 5
++ 0.5 | \large .5
+# multiple choice
++ B | \textbf{(B)}\ 15
++ B | B. 15
++ B | B: 15
++ B | B) 15
++ B | (B) 15
++ B | \text{Option B}
++ B | \text{B. }15
++ B | \text{The answer is B}
++ B | \text{(B)}
++ B | (B) \text{ 15 cm}
++ \text{B} | (B)\ \frac{1}{2}
++ \textbf{(B)} | B
+- B | \textbf{(C)}\ 15
+- B | C. 15
+- B | B, C
+- B | (B) \text{ and } (C)
+- B | \text{B or C}
+- B | (A) or (B)
+- B | (A), (B)
+- BC | B
+- 15 | B
+# none, infinity
++ no solutions | \text{no solution}
++ no solution | \emptyset
++ no solution | \text{None}
++ no solution | \text{There are no solutions}
++ no solution | \text{No real solutions}
++ \emptyset | \text{no solution}
++ \emptyset | \{\}
++ \text{DNE} | does not exist
++ \text{DNE} | \text{The limit does not exist}
++ \infty | \text{infinity}
++ \infty | \text{positive infinity}
++ -\infty | \text{negative infinity}
+- \infty | \text{negative infinity}
+- 0 | \text{no solution}
+- no solution | 0
+- \text{DNE} | \infty
+- \text{Yes} | \text{no solution}
+- no solution | \mathbb{R}
+# languages
++ 1, -2 | x=1 或 x=-2
++ 1, -2 | 1 ou -2
++ 1, -2 | 1 \text{ et } -2
++ 1, -2 | 1 \text{ oder } -2
++ 1, -2 | 1 \text{ und } -2
++ 1, -2 | 1 \text{ y } -2
++ 1, -2 | 1、-2
++ 1, -2 | 1和-2
++ \text{no solution} | 无解
++ Yes | 是
++ No | 否
+- Yes | 否
+- 1 | 1 或 -2
+- 1 | 1 ou -2
++ 30 | 30度
+# logic
++ 3, -4 | x = 3 \lor x = -4
++ 3, -4 | x = 3 \vee x = -4
++ [1,4) | x \ge 1 \text{ and } x < 4
++ [1,4) | x \ge 1 \land x < 4
++ [1,4) | \{x : x \ge 1, x < 4\}
++ [1,4) | \{x \mid 1 \le x < 4\}
++ (-\infty,1)\cup(4,\infty) | x < 1 \text{ or } x > 4
++ (-\infty,1)\cup(4,\infty) | x < 1 \lor x > 4
++ (-\infty,1)\cup(4,\infty) | x < 1, x > 4
+- (-\infty,4)\cup(1,\infty) | x > 1 \text{ and } x < 4
+- (-\infty,4)\cup(1,\infty) | 1 < x < 4
+- [1,4) | x \ge 1 \text{ or } x < 4
+- (1,4) | x \ge 1 \text{ and } x < 4
+# intervals
++ (1, 4) | ]1, 4[
++ [1, 4) | [1, 4[
++ (1, 4] | ]1, 4]
++ (-\infty, 4) | ]-\infty, 4[
++ (-\infty,1)\cup(1,3) | x < 3, x \neq 1
++ (-\infty,1)\cup(1,3) | x < 3 \text{ and } x \neq 1
++ |x| < 5 | -5 < x < 5
++ |x| \le 5 | [-5,5]
++ (-\infty,-5)\cup(5,\infty) | |x| > 5
++ |x-2| < 3 | (-1,5)
++ (-\infty,2)\cup(2,\infty) | \text{all real numbers except } 2
++ x \ne 2 | \mathbb{R} \setminus \{2\}
++ \text{all real numbers except } 2 | x \neq 2
+- [1, 4) | ]1, 4[
+- (1, 4) | [1, 4[
+- |x| < 5 | -5 \le x \le 5
+- \text{all real numbers except } 2 | \mathbb{R}
+- \text{all real numbers except } 2 | \text{all real numbers except } 3
+# families
++ x = 2k\pi, k\in\mathbb Z | \{2k\pi : k \in \mathbb{Z}\}
++ x = 2k\pi, k\in\mathbb Z | x = 2k\pi \quad (k \in \mathbf{Z})
++ x = 2k\pi, k\in\mathbb Z | x = 2\pi n, \text{ where } n \text{ is an integer}
++ P(x)=x^3+c | x^3+c, c \in \mathbb{R}
++ f(x)=cx | cx, c \in \mathbb{R}
++ x = \frac{\pi}{3} + k\pi, k \in \mathbb{Z} | x = -\frac{2\pi}{3} + k\pi, k \in \mathbb{Z}
++ x = \frac{\pi}{3} + 2k\pi, k \in \mathbb{Z} | x = \frac{7\pi}{3} + 2n\pi, n \in \mathbb{Z}
+- x = 2k\pi, k\in\mathbb Z | x = k\pi, k\in\mathbb Z
+- x = \frac{\pi}{3} + k\pi, k \in \mathbb{Z} | x = \frac{\pi}{6} + k\pi, k \in \mathbb{Z}
+- x = \frac{\pi}{3} + 2k\pi, k \in \mathbb{Z} | x = \frac{4\pi}{3} + 2k\pi, k \in \mathbb{Z}
+# modulo
++ n \equiv 2 \pmod 5 | n = 5m+2
++ n \equiv 2 \pmod 5 | n \equiv -3 \pmod 5
++ n \equiv 2 \pmod 5 | n ≡ 2 (mod 5)
++ n \equiv 2 \pmod 5 | 2 \pmod 5
++ n \equiv 2 \pmod{5} | n \equiv 2 \bmod 5
++ n \equiv 2 \pmod{5} | n \equiv 7 \pmod{5}
++ n \equiv 2 \pmod{5} | n \equiv 2 \text{ (mod 5)}
++ n \equiv 2 \pmod{5} | n = 5k+2, k \in \mathbb{Z}
++ n = 5k+2 | n \equiv 2 \pmod 5
++ n \equiv 1, 4 \pmod 5 | n \equiv 4 \pmod 5 \text{ or } n \equiv 1 \pmod 5
++ n \equiv 1, 4 \pmod 5 | n \equiv \pm 1 \pmod 5
+- n \equiv 2 \pmod 5 | n \equiv 3 \pmod 5
+- n \equiv 2 \pmod 5 | n \equiv 2 \pmod 7
+- n \equiv 2 \pmod 5 | n = 5m+3
+- n \equiv 2 \pmod 5 | 2
+# vectors
++ \begin{pmatrix}3\\4\end{pmatrix} | [3, 4]
++ \begin{pmatrix}3\\4\end{pmatrix} | (3,4)^T
++ \begin{pmatrix}3\\4\end{pmatrix} | (3,4)^\top
++ \begin{pmatrix}3\\4\end{pmatrix} | \begin{pmatrix}3&4\end{pmatrix}^T
++ \begin{pmatrix}3\\4\end{pmatrix} | \langle 3, 4\rangle
++ \begin{pmatrix}3\\4\\5\end{pmatrix} | [3, 4, 5]^T
++ (3,4,5) | 3\mathbf{i}+4\mathbf{j}+5\mathbf{k}
++ (3,-4,1) | 3\hat{i}-4\hat{j}+\hat{k}
++ \begin{pmatrix}3\\-4\end{pmatrix} | 3\mathbf{i}-4\mathbf{j}
++ \begin{pmatrix}1&2\\3&5\end{pmatrix} | [[1,2],[3,5]]
++ (3,4) | A(3,4)
++ (3,4) | \text{P}(3,4)
+- \begin{pmatrix}3\\4\end{pmatrix} | [4, 3]
+- \begin{pmatrix}3\\4\end{pmatrix} | (4,3)^T
+- (3,4,5) | 3\mathbf{i}+5\mathbf{j}+4\mathbf{k}
+- \begin{pmatrix}1&2\\3&5\end{pmatrix} | [[1,3],[2,5]]
+- (3,4) | A(4,3)
+- [3,4] | (3,4)
+# repeating
++ \frac{1}{3} | 0.\bar{3}
++ \frac{1}{3} | 0.\dot{3}
++ \frac{1}{3} | 0.333...
++ \frac{1}{3} | 0.(3)
++ \frac{1}{6} | 0.1(6)
++ \frac{1}{6} | 0.1666\ldots
++ \frac{1}{7} | 0.\overline{142857}
++ \frac{4}{33} | 0.\dot{1}\dot{2}
++ \frac{1}{3} | 0.3333\dots
+- \frac{1}{3} | 0.33
+- \frac{1}{3} | 0.\bar{4}
+- \frac{1}{3} | 0.334...
+# bases
++ 1201_3 | 1201_{\text{three}}
++ 1201_3 | (1201)_3
++ 1201_3 | 1201_{(3)}
++ 1201_3 | 1201 \text{ (base 3)}
++ 1201_3 | 1201 \text{ base } 3
++ 1201_3 | \text{1201 in base 3}
++ 3F_{16} | \text{3F}_{16}
++ 3F_{16} | 3f_{16}
+- 1201_3 | 1201_4
+- 1201_3 | 1202_3
+- 1201_3 | 1201_{\text{four}}
+# decimal comma
++ 4.75 | 4{,}75
++ 4.75 | 4,75
++ 4.5 | 4,5
++ 2.5, 3.5 | 2,5; 3,5
++ (2.5, 3.5) | (2,5; 3,5)
++ 7654321 | 7.654.321
++ 7654321 | 7'654'321
++ 0.25 | 0,25
++ 4.5 | 4,5 \text{ cm}
+- 45 | 4,5
+- 4.75 | 4,57
+- 1234 | 1,23
+# degrees
++ 90 - \alpha | 90^\circ - \alpha
++ 90^\circ - \frac{\alpha}{2} | 90 - \frac{\alpha}{2}
++ 35^\circ | 35^{o}
++ 35^\circ | 35^o
++ 35^\circ | 35^{\text{o}}
++ {{60}^{{}^\circ }} | 60
++ {{60}^{\circ }} | 60^\circ
++ 35.5^\circ | 35^\circ 30'
++ 35^\circ | 35 \text{ degrees}
+- 35^\circ | 53^\circ
+- 35.5^\circ | 35^\circ 20'
+- 90 - \alpha | 90^\circ + \alpha
+# functions
++ \log_{10} 7 | \lg 7
++ \log_3 7 | \frac{\lg 7}{\lg 3}
++ \binom{n}{2} | C_n^2
++ \binom{n}{2} | C(n,2)
++ \binom{n}{2} | {}_nC_2
++ \binom{n}{2} | ^nC_2
++ \binom{n}{2} | {n \choose 2}
++ \binom{n}{2} | \frac{n(n-1)}{2}
++ 10 | C_5^2
++ 10 | {}_5C_2
++ (2k-1)!! | \frac{(2k)!}{2^k k!}
++ 105 | 7!!
++ \frac{x+1}{3} | {x+1 \over 3}
++ f(x)=2x+1 | f: x \mapsto 2x+1
++ f(x)=2x+1 | x \mapsto 2x+1
++ \sum_{k=1}^n k | \frac{n(n+1)}{2}
++ \sum_{k=1}^{n} k^2 | \frac{n(n+1)(2n+1)}{6}
++ \frac{n(n+1)}{2} | \sum_{k=1}^n k
+- \sum_{k=1}^n k | \frac{n(n-1)}{2}
+- \binom{n}{2} | C_n^3
+- \log_{10} 7 | \ln 7
+- (2k-1)!! | (2k)!!
+# explanations
++ 7 | 7 \text{ (since } n>0\text{)}
++ 7 | 7 \quad (x=-3 \text{ is rejected})
++ 7 | 7 \text{ (because } x \text{ is positive)}
++ 7 | 7 \text{ (seven)}
++ x=7 | x = 7 \text{ (the other root is negative)}
+- 7 | 7 \text{ (or 8)}
+- 7 | 8 \text{ (since } n>0\text{)}
+- 7 | 7 \text{ (if even, otherwise 8)}
+# sentences
++ even | \text{It is even}
++ Yes | \text{Yes, it does}
++ No | \text{No, it is not}
++ True | \text{True.}
++ even $n$ | n \text{ is even}
++ \text{n is even} | \text{even n}
++ Yes | \text{True}
++ \text{False} | \text{No}
+- Yes | \text{No, it does not}
+- Yes | \text{Yes or No}
+- even | \text{It is odd}
+- n is even | n \text{ is not even}
+- even | \text{not even}
+- even | \text{odd or even}
+# labels
++ \text{win}: 2/3, \text{lose}: 1/3 | 2/3, 1/3
++ 5:2 | 5 \text{ to } 2
++ 2:3:4 | 4:6:8
++ 1:2:3 | \frac{1}{2}:1:\frac{3}{2}
++ (\pm 4, 1) | (4,1),(-4,1)
++ (4,1), (-4,1) | (\pm 4, 1)
+- 2:3:4 | 4:6:9
+- 2:3:4 | 2:4:3
+- 5:2 | 2 \text{ to } 5
+- \text{win}: 2/3, \text{lose}: 1/3 | 1/3, 2/3
+# number words
++ 15 | \text{fifteen}
++ 42 | \text{forty-two}
++ \frac{3}{4} | \text{three quarters}
++ \frac{2}{3} | \text{two thirds}
++ 300 | \text{three hundred}
+- 15 | \text{fifty}
+- 5 | \text{five hundred}
+- \frac{3}{4} | \text{three}
+# exact 2
+- 7^{30} | 7^{30}-7
+- 2^{61}+3 | 2^{61}+5
+- \frac{100!}{2} | \frac{100!}{2}+1
+- 10^{100}+1 | 10^{100}
+- \left(\frac{2}{3}\right)^{200} | 0
+- 1+2^{-80} | 1
+- 2^{127}-1 | 170141183460469231731687303715884105728
+- \sqrt{2^{101}} | \sqrt{2^{101}+1}
+- F_{100}+1 | F_{100}
+- \frac{10^{40}-1}{9} | \frac{10^{40}}{9}
++ 2^{127}-1 | 170141183460469231731687303715884105727
++ \frac{10^{5}-1}{9} | 11111
++ 3^{40}-1 | (3^{20}-1)(3^{20}+1)
++ \left(\frac{2}{3}\right)^{200} | \frac{2^{200}}{3^{200}}
++ \frac{101!}{101} | 100!
++ 2\cdot 3^{60} | 3^{60}+3^{60}
+# text 2
+- -\frac12 | \text{1/2}
+- 4 | \text{-}4
+- -4 | \textrm{4}
+- 10 | \text{1 0}
+- 2.5 | \text{2,5 or 3}
+- \text{C++} | \text{C}
+- x-2 | \text{x+2}
++ -5 | $\text{-5}$
++ -0.5 | \text{-1/2}
++ 42 | \mathrm{42}
++ 2x | \text{2x}
+# letters 2
+- \text{A, B, C} | \text{B, C}
+- E | \text{A and E}
+- \text{A} | \text{A, B}
++ \text{A, B and D} | A,B,D
++ \text{A and D} | \text{A, D}
++ A, B | \text{B and A}
++ \text{a parabola} | parabola
++ \text{an ellipse} | \text{ellipse}
+# cases 2
+- n if n is odd, n/2 if n is even | n
+- \text{2 if the number is prime, 1 otherwise} | 2
+- \frac{n}{2} \text{ if } n \text{ is even, and } \frac{n+1}{2} \text{ if } n \text{ is odd} | \frac{n}{2}
+- 5 \text{ when } x>0, \text{ otherwise } 0 | 5
+- 6 unless n = 3, in which case 7 | 6
+- \begin{cases} a & \text{if } x \ge 1 \\ b & \text{if } x < 1 \end{cases} | \begin{cases} b & \text{if } x \ge 1 \\ a & \text{if } x < 1 \end{cases}
+- \begin{cases} 1 & n \text{ even} \\ 0 & n \text{ odd}\end{cases} | 1
+- \begin{cases} 1 & n \text{ even} \\ 0 & n \text{ odd}\end{cases} | 1, 0
++ \begin{cases} a & \text{if } x \ge 1 \\ b & \text{if } x < 1 \end{cases} | \begin{cases} b, & x<1 \\ a, & x \geq 1 \end{cases}
++ 5 \text{ if } n \text{ is prime}, 1 \text{ otherwise} | 1 \text{ if } n \text{ is not prime}, 5 \text{ if } n \text{ is prime}
++ \frac{n}{2} \text{ if } n \text{ is even, } \frac{n+1}{2} \text{ if } n \text{ is odd} | \begin{cases} \frac{n}{2} & n \text{ even} \\ \frac{n+1}{2} & n \text{ odd} \end{cases}
+# identity 2
+- (a+b)^2 = a^2+2ab+b^2 | 0
+- \tan x = \frac{\sin x}{\cos x} | 2
+- x^3-1=(x-1)(x^2+x+1) | 0
+- 2(x+1) = 2x+2 | 3
++ x^3-1=(x-1)(x^2+x+1) | (x^2+x+1)(x-1)
++ 2(x+1) = 2x+2 | 2x+2
+# words 2
+- 12 | \text{about half of } 12
+- 12 | \text{no more than } 12
+- 12 | \text{fewer than } 12
+- 12 | \text{greater than } 12
+- 12 | \text{negative } 12
+- 12 | \text{a third of } 12
+- 12 | \text{up to } 12
+- 12 | \text{up to } 12 \text{ items}
+- 12 | \text{triple } 12
+- 12 | \text{10 or } 12
+- 12 | \text{approximately half of } 12
+- 12 | \text{never } 12
+- 12 | 12 \text{ is wrong, it is } 13
+- 12 | 12 \text{ if true, } 13 \text{ otherwise}
+- 12 | 12 \text{ unless } n=1, \text{ then } 13
+- 12 | 12 \text{ or } 13
+- 12 | 12 \text{ minus } 1
+- 12 | 12 \text{ with } 13
+- 12 | 12 \text{ to } 13
+- 12 | 12 \text{ and also } 13
++ 12 | \text{so the answer is } 12
++ 12 | \text{Hence } 12
++ 12 | \text{the value is } 12
++ 12 | \text{Answer: } 12
++ 12 | 12 \text{ for all } n
++ 12 | 12 \text{ as } x \to \infty
++ 12 | 12 \text{ ways}
++ 12 | 12 \text{ (approximately)}
+# sizes 2
+- 4 | 4 \text{ trillion}
+- 4 | 4 hundred
+- 12 | 12 \text{ thousand dollars}
+- 7 \text{ million} | 7 \text{ thousand}
+- 7 \text{ million} | 7
++ 7 \text{ million} | 7{,}000{,}000
++ 12000 | 12 \text{ thousand dollars}
++ 24 | 2 \text{ dozen eggs}
++ 0.5 \text{ million} | 500{,}000
++ 3.2 \text{ billion} | 3200 \text{ million}
++ 1200 | 12 \text{ hundred}
+# units 2
+- 5 \text{ m/s} | 5 \text{ m/s}^2
+- 5 \text{ m/s} | 5 \text{ km/s}
+- 100 \text{ cm} | 100 \text{ mm}
+- 12 \text{ in}^2 | 12 \text{ ft}^2
+- 2 \text{ weeks} | 2 \text{ months}
+- 3 \text{ ounces} | 3 \text{ pounds}
+- 10 \text{ dollars} | 10 \text{ cents}
+- 10 \text{ cents} | \$10
+- 90^\circ | 90 \text{ minutes}
+- 8 \text{ cubic feet} | 8 \text{ square feet}
+- 5 \text{ km} | 5 \text{ kg}
+- 5 \text{ hours} | 5 \text{ cm}
+- 100 \text{ W} | 100 \text{ kW}
+- 8 \text{ years} | 8 \text{ months}
+- 3\text{ m} | 3\%
++ 5 \text{ m/s} | 18 \text{ km/h}
++ 2 \text{ weeks} | 14 \text{ days}
++ 1 \text{ mile} | 5280 \text{ feet}
++ 2 \text{ lb} | 32 \text{ oz}
++ 2 \text{ years} | 24 \text{ months}
++ 8 \text{ cubic feet} | 8 \text{ ft}^3
++ 0.3 \text{ m} | 30 \text{ cm}
++ 30 \text{ cm} | 0.3 \text{ m}
++ 1 \text{ hectare} | 10000 \text{ m}^2
++ 1 \text{ L} | 1000 \text{ cm}^3
++ 3 \text{ gallons} | 12 \text{ quarts}
++ 75 \text{ cents} | \$0.75
++ 1.5 \text{ h} | 90 \text{ min}
++ 36 \text{ in} | 1 \text{ yd}
++ 25 | 25 mph
++ 25 | 25mm
++ 25 | 25 oz
++ 25 | 25\%
++ 25 | 25^\circ\text{C}
++ 25 | 25 \text{ people per square mile}
++ 6.67 \times 10^{-11} | 6.67 \times 10^{-11} \text{ N m}^2/\text{kg}^2
++ 1.6\times 10^{-19} \text{ C} | 1.6e-19
++ 100 \text{ kPa} | 10^5 \text{ Pa}
++ 15 | \text{\$}15
++ 15 | 15 \text{ USD}
++ 15 | Rs. 15
++ 2 | 2^{\text{nd}}
++ 21 | 21st
++ 60 | 60 公里
+# things 2
+- 2 \text{ red}, 5 \text{ blue} | 5 \text{ red}, 2 \text{ blue}
+- 10 \text{ boys and } 12 \text{ girls} | 12 \text{ boys and } 10 \text{ girls}
+- 10 \text{ boys and } 12 \text{ girls} | 12, 10
+- 3 \text{ hours}, 20 \text{ minutes} | 20 \text{ hours}, 3 \text{ minutes}
++ 10 \text{ boys and } 12 \text{ girls} | 12 \text{ girls and } 10 \text{ boys}
++ 2 \text{ red}, 5 \text{ blue} | 5 \text{ blue}, 2 \text{ red}
+# clock 2
+- 11:20 \text{ am} | 11:20 \text{ pm}
+- 5:20 | 1/4
+- 5:15 | \frac13
+- 8:30 | 8:03
++ 11:20 \text{ pm} | 23:20
++ 11:20 | 11:20 \text{ am}
++ 5:05 \text{ PM} | 5:05 \text{ p.m.}
++ 10:00 \text{ a.m.} | 10:00
+# names 2
+- \frac{bh}{2} | \frac{bk}{2}
+- 2ab | 2ac
+- s^2 | t^2
+- 4\pi R^2 | 4\pi r^2
+- \sqrt{d} | \sqrt{D}
+- n^2-1 | m^2-1
+- \angle ABC | \angle ABD
+- g(x) | h(x)
+- v_0 t | v_1 t
+- \omega r | \omega R
+- AB+CD | AB+CE
+- P(A \cap B) | P(A \cup B)
+- T(n) = O(n) | T(n) = O(m)
++ g(x) = 2x | g(y) = 2y
++ h(t)=t^3 | h(x)=x^3
++ x = \frac{\pi}{2}+n\pi, n\in\mathbb{Z} | x = \frac{\pi}{2}+m\pi, m\in\mathbb{Z}
++ f(x)=ax, a \in \mathbb{R} | f(x)=cx, \text{ where } c \text{ is a constant}
++ e^x+C | e^x+K
++ P(x) = c | P(x) = k
++ f(x) = Cx^2 | f(x) = cx^2 \text{ for some constant } c
+# chains 2
+- 3 | 2=3
+- 3 | x=2=3
+- 4 | 3 \approx 4
+- 10 | 9 = 10
++ 3 | x = 3
++ 3 | x = 6/2 = 3
++ 3 | 2+1=3
++ \frac{22}{7} | \frac{22}{7} \approx 3.14
++ 3.14 | 3.14 = 3.14
+# roots 2
+- \sqrt{(x-1)^2} | x-1
+- \sqrt{9a^2} | 3a
+- \sqrt{x^2+4x+4} | x+2
++ \sqrt{(x-1)^2} | |x-1|
++ \sqrt{9a^2} | 3|a|
++ \sqrt{12a} | 2\sqrt{3a}
++ \sqrt{x^2+4x+4} | |x+2|
+# question 2
+- 9 | \lceil 8.2 \rceil
+- 6 | \text{lcm}(2,3)
+- 4 | |4|
+- 17 | 3^2+2^3
+- 4 | \sqrt{9} + |-1|
+- 385 | \sum_{i=1}^{10} i^2
+- 9 | \int_0^3 x^2 \, dx
+- 7 | \min(7, 9)
+- 6 | \mathrm{gcd}(12, 18)
+- 5 | 2^3-3
++ 9 | 3^2
++ 24 | 4!
++ 1024 | 2^{10}
++ 0.001 | 10^{-3}
++ \frac{1}{8} | 2^{-3}
++ 10 | \binom{5}{2}
++ 2 | \sqrt{4}
++ 2 | \log_2 4
+# notations 2
++ \mathbb{Q} | ℚ
++ -12 | —12
++ -\frac12 | –½
++ x-1 | x‑1
++ 2\sqrt[4]{3} | 2∜3
++ y^{10} | yˆ{10}
++ 18 | \text{Sum} = 18
++ 18 | \text{The area of the triangle} = 18
++ 18 | \text{Number of ways} = 18
++ \text{Maximum} = 18 | 18
++ 18 | \text{Answer} = 18
++ 18 | \text{Area}_{ABC} = 18
++ 3^2\cdot 5\cdot 7 | 7\cdot 5\cdot 3^2
++ 2^5\times3^4 | 3^4 \cdot 2^5
++ 18 | {\large 18}
++ 18 | \textcolor[rgb]{1,0,0}{18}
++ 18 | \mathbf{\color{red}18}
++ 18 | \underline{\textbf{18}}
++ 18 | \normalsize 18
++ 18 | \LARGE{\mathbf{18}}
++ 18 | __18__
++ 18 | “18”
++ 18 | ‘18’
++ 18 | 18 \\
++ D | \text{D) }18
++ D | \textbf{D}
++ D | \textbf{D.}
++ D | D. $18$
++ D | \text{(D)} \quad 18
++ D | \text{Choice D}
++ D | \boxed{D}
+- D | \text{A. 18}
+- D | \text{D or E}
+- D | (D), (E)
+- D | \text{Option E}
++ no real solutions | \text{There is no real solution}
++ \text{None} | \text{no solution}
++ \text{no integer solutions} | \emptyset
++ \text{does not exist} | DNE
++ \text{does not exist} | \text{The limit doesn't exist}
++ -\infty | \text{minus infinity}
++ +\infty | \infty
+- \infty | \text{no solution}
+- \text{infinitely many} | \text{no solution}
++ \text{infinitely many} | \text{Infinitely many}
++ 2, 7 | 2 \text{ 或 } 7
++ 2, 7 | x=2 ou x=7
++ 2, 7 | x = 2 \text{ o } x = 7
++ 2, 7 | 2 \text{ und } 7
++ 30 | 30平方厘米
++ 30 | 30 \text{ 平方厘米}
++ \text{True} | 正确
++ (2,9] | 2 < x \text{ and } x \le 9
++ (2,9] | x > 2 \wedge x \leq 9
++ (2,9] | \{x \in \mathbb{R} : x > 2 \text{ and } x \le 9\}
++ (2,9] | \{x | 2 < x \leq 9\}
++ (2,9] | ]2,9]
++ (2,9] | ]2;9]
++ [0,\infty) | [0,+\infty[
++ (-\infty,0) \cup (0,\infty) | ]-\infty,0[ \cup ]0,\infty[
++ (-\infty,0) \cup (0,\infty) | x \in \mathbb{R}, x \ne 0
++ (-\infty,0) \cup (0,\infty) | \text{All real numbers except } 0
++ (-\infty,0) \cup (0,\infty) | \text{all real } x \neq 0
++ (-\infty,0) \cup (0,\infty) | \text{all reals except } 0
++ (-\infty,-1)\cup(-1,1)\cup(1,\infty) | x \neq \pm 1
++ (-\infty,-1)\cup(-1,1)\cup(1,\infty) | x \neq 1, x \neq -1
++ |x-1| \le 4 | [-3,5]
++ x < -2 \text{ or } x > 2 | |x| > 2
+- (2,9] | ]2,9[
+- (2,9] | x > 2 \text{ or } x \le 9
+- (-\infty,0) \cup (0,\infty) | \mathbb{R}
++ x = \frac{k\pi}{2}, k \in \mathbb{Z} | \left\{\frac{k\pi}{2} \mid k \in \mathbb{Z}\right\}
++ x = \frac{k\pi}{2}, k \in \mathbb{Z} | x = \frac{n\pi}{2} \text{ for any integer } n
++ x = \frac{k\pi}{2}, k \in \mathbb{Z} | x = \frac{n\pi}{2}, n \text{ an integer}
++ x = 2n\pi | x = 2k\pi, k\in Z
++ f(x) = x + c | f(x) = x + c, c \in \mathbb{R}
++ f(x) = x + c | f(x)=x+a \text{ where } a \text{ is any real constant}
++ x = \frac{\pi}{4}+k\pi, k \in \mathbb{Z} | x = \frac{5\pi}{4} + k\pi, k \in \mathbb{Z}
++ x = 45^\circ + 180^\circ k | x = 45^\circ + 180^\circ n
+- x = \frac{k\pi}{2}, k \in \mathbb{Z} | x = \frac{k\pi}{3}, k \in \mathbb{Z}
++ n \equiv 5 \pmod{8} | n = 8k+5
++ n \equiv 5 \pmod{8} | n = 8k-3
++ n \equiv 5 \pmod{8} | 5 (mod 8)
++ n \equiv 5 \pmod{8} | n \equiv 13 \pmod 8
++ x \equiv 1, 2 \pmod{3} | x \equiv 2, 1 \pmod 3
+- n \equiv 5 \pmod{8} | n = 8k+3
+- n \equiv 5 \pmod{8} | n = 4k+5
++ \begin{pmatrix}1\\0\\-2\end{pmatrix} | (1,0,-2)
++ \begin{bmatrix}1\\-2\end{bmatrix} | [1,-2]
++ \begin{bmatrix}1\\-2\end{bmatrix} | [1,-2]^T
++ \begin{bmatrix}1\\-2\end{bmatrix} | \mathbf{i}-2\mathbf{j}
++ (1,2,3) | \vec{i}+2\vec{j}+3\vec{k}
++ \begin{bmatrix}2&0\\0&2\end{bmatrix} | [[2,0],[0,2]]
++ (5,-1) | M(5,-1)
++ (5,-1) | M = (5,-1)
++ \frac{5}{11} | 0.\overline{45}
++ \frac{5}{11} | 0.(45)
++ \frac{5}{9} | 0.555\ldots
++ \frac{7}{3} | 2.\dot{3}
+- \frac{5}{9} | 0.55
+- \frac{5}{11} | 0.\overline{54}
++ 77_8 | 77_{\text{eight}}
++ 77_8 | 77 \text{ base } 8
++ 77_8 | 77_{(8)}
++ 1A_{16} | \text{1A}_{16}
++ 1010_2 | \text{1010}_{\text{two}}
++ 1010_2 | 1010 base 2
+- 77_8 | 63
+- 77_8 | 77
++ 1.75 | 1,75
++ 0.5 | 0,5
++ 1.5, 2.5 | 1,5; 2,5
++ 12345678 | 12.345.678
++ 12345678 | 12'345'678
+- 15 | 1,5
+- 1.75 | 175
++ 360 - 3x | 360^\circ - 3x
++ 72^\circ | 72^{\mathrm{o}}
++ 72^\circ | 72º
++ 72^\circ | 72 \deg
++ {{72}^{\circ }} | 72^\circ
++ 12.25^\circ | 12^\circ 15'
++ \log_{10} 3 + 1 | \lg 3 + 1
++ \log_{10} 3 + 1 | \lg 30
++ \binom{8}{3} | C_8^3
++ \binom{n}{k} | C_n^k
++ \binom{n}{k} | {}^nC_k
++ \binom{n}{k} | \frac{n!}{k!(n-k)!}
++ \frac{a}{b+1} | {a \over b+1}
++ (2n)!! | 2^n n!
++ g(x)=x^2 | g: x \mapsto x^2
++ g(x)=x^2 | g(x) \mapsto x^2
++ \sum_{i=1}^n i^3 | \frac{n^2(n+1)^2}{4}
++ \sum_{k=0}^{n} 2^k | 2^{n+1}-1
+- \sum_{k=0}^{n} 2^k | 2^{n}-1
++ 9 | 9 \text{ (since } a \neq 0\text{)}
++ 9 | 9 \quad (\text{as } a > 0)
++ 9 | 9 \text{ (we reject } -1\text{)}
++ x=9 | x=9 \text{ (x=-1 is extraneous)}
+- 9 | 9 \text{ (or } 10\text{)}
++ prime | \text{It is prime}
++ Yes | \text{Yes, because it converges.}
++ No | No, there is no such number
++ \text{increasing} | \text{The function is increasing}
+- Yes | \text{Not yes}
+- prime | \text{It is not prime}
++ 2:5 | 2 \text{ to } 5
++ 1:2:4 | 3:6:12
++ (\pm 2, 5) | (2,5), (-2,5)
++ \text{Alice}: 5, \text{Bob}: 7 | 5, 7
++ \text{Alice}: 5, \text{Bob}: 7 | \text{Bob}: 7, \text{Alice}: 5
+- \text{Alice}: 5, \text{Bob}: 7 | 7, 5
+- 9 | \text{the square of } 9
+- 9 | \text{nine or ten}
+- 9 | \text{one more than } 9
+- 9 | 9 \text{ less than } 10
+- 9 | \text{all but } 9
+- 9 | 9 \text{ or more}
+- 9 | 9+
+- 9 | \geq 9
+- 9 | >9
+- 9 | \sim 9
+- 9 | 9?
+- 9 | 9x
+- 9 | 9, 9, 10
+- 9 | \{9\} \cup \{10\}
+- -9 | \text{9}
+- 9 | -\text{9}
+"""
+
+
+def kinds():
+    found, kind = {}, ""
+    for line in KINDS.strip().splitlines():
+        if line.startswith("# "): kind = line[2:]
+        else: found.setdefault(kind, []).append((line[0] == "+", *line[2:].split(" | ", 1)))
+    return found
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_kinds(kind):
+    assert [(equal, gold, answer) for equal, gold, answer in kinds()[kind] if (compare(gold, answer) == "correct") != equal] == []
+    assert [(gold, answer) for _, gold, answer in kinds()[kind] if at_once("compare", gold, answer) not in (None, compare(gold, answer))] == []
+
+
+COPIES = [  # statement, gold, answer, is it right?
+    (r"Compute $\sin^3 18^\circ + \sin^2 18^\circ.$", r"\frac18", r"\sin^3 18^\circ + \sin^2 18^\circ", False),
+    (r"Evaluate $|(1-i)^8|.$", "16", "|(1-i)^8|", False), (r"What is $\lceil(3.6)^2\rceil-(\lceil3.6\rceil)^2$?", "-3", r"\lceil(3.6)^2\rceil-(\lceil3.6\rceil)^2", False),
+    (r"Factor $x^2-5x+6$.", "(x-2)(x-3)", "x^2-5x+6", False), (r"Factor $x^2-5x+6$.", "(x-2)(x-3)", "(x-3)(x-2)", True),
+    (r"Let $x = \sqrt{7+\sqrt{48}}-2$. Find $x$.", r"1.7320508075688772", r"\sqrt{7+\sqrt{48}}-2", False),
+    (r"Expand \[(a+b)^2.\]", "a^2+2ab+b^2", "(a+b)^2", False), (r"Expand \[(a+b)^2.\]", "a^2+2ab+b^2", "b^2+2ab+a^2", True),
+    (r"Is $\frac{3}{4}$ or $\frac{2}{3}$ greater?", r"\frac{3}{4}", "3/4", True), (r"Simplify $\frac{6}{8}$.", r"\frac{3}{4}", "0.75", True),
+    (r"Which of $A$ and $B$ is it?", r"\text{A}", "A", True), (r"Simplify $\sqrt{8}$ and compare with $2\sqrt{2}$.", r"2\sqrt{2}", r"2\sqrt2", True),
+    (r"A circle of radius $R$ meets one of radius $r$.", "2R", "2r", False), (r"The points $k$ and $n$.", r"x = k\pi", r"x = n\pi", False),
+    (r"Find all $x$.", r"x = k\pi", r"x = n\pi", True), (r"Find all functions $f$.", "f(x)=ax", "f(x)=cx", True),
+    (r"Find all functions with $f(1) = a$; $c$ is a number.", "f(x)=ax", "f(x)=cx", False), (r"Solve $2x=6$.", "3", "x=3", True)]
+
+
+@pytest.mark.parametrize("statement, gold, answer, right", COPIES)
+def test_a_formula_of_the_problem_is_no_answer(statement, gold, answer, right):
+    assert (compare(gold, answer, statement) == "correct") == right
+    assert at_once("compare", gold, answer, statement) in (None, compare(gold, answer, statement))
+    assert compare(gold, gold, statement) == "correct"
+
+
+def test_what_is_long_is_left_to_a_worker():
+    assert at_once("compare", "5", "1, " * AT_ONCE) is None and at_once("compare", "5", "x" * (MAX_CHARS + 1)) == "unparseable"
+    assert compare("5", "1, " * AT_ONCE) != "correct" and compare("7", "$" * 900) == "no_answer"
 
 
 # other people's pairs
@@ -456,7 +1471,7 @@ def disagreements(shared, name):
 
 def test_hardverify(shared):
     _, counts = disagreements(shared, "hardverify_even.jsonl")
-    assert counts[True] <= 17 and counts[False] <= 1  # the one is mislabelled: two sets with the same elements
+    assert counts[True] <= 15 and counts[False] <= 1  # the one is mislabelled: two sets with the same elements
 
 
 def test_the_cases_of_math_verify(shared):
@@ -472,6 +1487,14 @@ def test_the_pairs_of_latex2sympy(shared):
 
 
 def test_the_cases_of_training_frameworks(shared): assert disagreements(shared, "rl_framework_even.jsonl")[0] == []
+
+
+def test_pairs_from_bug_reports(shared):
+    path = shared / "field_cases" / "verifier_pairs.jsonl"
+    if not path.exists(): pytest.skip("no such file")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    wrong = Counter(row["equal"] for row in rows if (compare(row["gold"], bare_answer(row["prediction"])) == "correct") != row["equal"])
+    assert wrong[True] <= 30 and wrong[False] <= 3
 
 
 def test_the_solutions_of_gsm8k(shared): assert disagreements(shared, "gsm8k_example_solutions.jsonl.gz")[0] == []
