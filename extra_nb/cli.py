@@ -379,7 +379,7 @@ def _from_file(
     return {k: v for k, v in found.items() if k in known}
 
 
-RECORD = ("preset", "problems", "prompt_example", "versions", "python", "platform", "git_commit", "warm_start_loss", "unreadable")
+RECORD = ("preset", "problems", "prompt_example", "versions", "python", "platform", "git_commit", "decoding", "decoding_why", "warm_start_loss", "unreadable")
 
 
 def with_fractions(

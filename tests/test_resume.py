@@ -338,10 +338,13 @@ def test_what_is_merely_different_is_said(saved):
     card["versions"]["torch"] = "1.0"
     (last_checkpoint(saved) / "checkpoint.json").write_text(json.dumps(signed(card)))
     t = trainer(saved, MECHANISMS["both"](), lr=0.5, say=said.append)
+    said.clear()  # half of the groups are regenerated here, which was said at the beginning
     assert t.resume() == 1
     assert "lr=0.5 (was 0.003)" in said[0] and "torch" in said[1] and "(was 1.0)" in said[1] and len(said) == 2
     said.clear()
-    trainer(saved, MECHANISMS["both"](), lr=3e-3, say=said.append).resume()
+    again = trainer(saved, MECHANISMS["both"](), lr=3e-3, say=said.append)
+    said.clear()
+    again.resume()
     assert len(said) == 1
 
 
@@ -409,7 +412,9 @@ def test_one_changed_byte_is_named_and_passed_over(twice, tmp_path, name, at):
     with pytest.raises(InputError, match=f"is damaged: .*{name}") as e: last_checkpoint(last)
     assert "\n" not in str(e.value)
     said = []
-    assert trainer(run, MECHANISMS["both"](), say=said.append).resume() == 1
+    again = trainer(run, MECHANISMS["both"](), say=said.append)
+    said.clear()
+    assert again.resume() == 1
     assert [line for line in said if "step-000002 is damaged" in line and name in line and "going on from step-000001" in line] == said
     assert checkpoints(run) == [run / "checkpoints" / "step-000001"]
 
@@ -440,7 +445,9 @@ def test_a_checkpoint_without_checksums_is_accepted_and_that_is_said(twice, tmp_
     shutil.copytree(twice, run)
     for folder in checkpoints(run): without_sums(folder)
     if hurt: (checkpoints(run)[-1] / "state.json").write_text("{")  # sizes are looked at as before
-    assert trainer(run, MECHANISMS["both"](), say=said.append).resume() == (1 if hurt else 2)
+    again = trainer(run, MECHANISMS["both"](), say=said.append)
+    said.clear()
+    assert again.resume() == (1 if hurt else 2)
     assert sum("only the sizes of its files could be checked" in line for line in said) == 1 and len(said) == 1 + hurt
 
 
