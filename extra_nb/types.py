@@ -39,6 +39,11 @@ class Problem:
     asks: tuple[str, ...] = field(default=(), repr=False)  # How the prompt says that an answer is to be written: names in `MARKS`
     rendered: bool = field(default=False, repr=False)  # Is `prompt` what a chat template wrote, and final?
 
+    def __post_init__(self):
+        # a problem out of a checkpoint was JSON, which has lists and dictionaries only
+        object.__setattr__(self, "turns", tuple(t if isinstance(t, Turn) else Turn(**t) for t in self.turns))
+        object.__setattr__(self, "asks", tuple(self.asks))
+
 # %% ../nbs/00_types.ipynb #187845bf
 @dataclass(frozen=True)
 class Request:

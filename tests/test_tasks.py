@@ -671,3 +671,12 @@ def test_stream_refuses_bad_input():
     with pytest.raises(InputError, match="'3'"): ProblemStream(problems + [problems[3]])
     for n in (0, 6):
         with pytest.raises(InputError): ProblemStream(problems).next(n)
+
+
+def test_a_problem_comes_back_from_json_as_it_was():
+    "As it does from a checkpoint: in the queue of a mechanism, or in its memory."
+    from dataclasses import asdict
+
+    problem = Problem("a", "and 2+2?", "4", "chat", 2, (Turn("system", "be brief"), Turn("assistant", "yes?")), ("box",), False)
+    again = Problem(**json.loads(json.dumps(asdict(problem))))
+    assert again == problem and hash(again) == hash(problem) and again.turns[0].role == "system"
