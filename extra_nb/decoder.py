@@ -724,6 +724,7 @@ def unlike_the_fast_way(
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True) and not getattr(config, "layer_types", None)
     if kinds - {"full_attention", "sliding_attention"}: return "it has layers other than attention"
+    if getattr(config, "kv_lora_rank", None): return "its keys and values are kept compressed"
     if windowed or "sliding_attention" in kinds: return "its attention has a sliding window"
     return "its attention caps its scores" if getattr(config, "attn_logit_softcapping", None) else ""
 
@@ -764,8 +765,9 @@ def _tried(policy: Policy, fuse: bool, truth: Truth) -> str:  # Why not; "" if t
         if fuse and not twin.fused: return "none of its layers is of the kind that is compiled"
         twin.renew()
         error = mean_error(decoded_numbers(policy, truth.text, FastDecoder, twin), truth.exact)
-    except FAULTS as e:  # an architecture of another make, or another transformers
-        return f"not made for its layers ({one_line(e)})"
+    except FAULTS as e:
+        if not getattr(policy.body, "_supports_attention_backend", False): return "its attention is of a make of its own"
+        return f"not made for its layers ({one_line(e)})"  # or transformers has changed
     if not error <= truth.bound: return f"its log-probabilities are {error:.2g} nats off, where {truth.bound:.2g} is rounding"
     policy.twin, policy.decoding = twin, "fused" if twin.fused else "fast"
     return ""
