@@ -379,7 +379,7 @@ _FOR_PARSER = [(re.compile(pattern), new) for pattern, new in (
     (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s{0,2}\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s{0,2}:\s{0,2}(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
     (r"(?<![A-Za-z\\0-9.])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
-    (r"\.(?=\s{0,2}/)", ""), (r"!\s{0,2}(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s{0,2}([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s{0,2})+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s{0,2}", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s{0,2}\(", r"\1 \\cdot ("),
+    (r"\.(?=\s{0,2}/)", ""), (r"\)\s{0,2}(?=\(\s{0,2}[0-9.]{1,300}\s{0,2}\))", r") \\cdot "), (r"!\s{0,2}(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s{0,2}([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s{0,2})+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s{0,2}", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s{0,2}\(", r"\1 \\cdot ("),
     (r"(?<![0-9.])([0-9.]+)\s{0,2}\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s{0,2}\{([^{}]*)\}", lambda m: _without_words(m)))]
 
 
@@ -702,8 +702,10 @@ def renamed(
     if one and two and one[1] == two[1] and one[3] == two[3]: mine, theirs = [one[2], *mine], [two[2], *theirs]  # a_n = ... for all n
     if not mine and (m := _FUNCTION.fullmatch(gold.text)) and (n := _FUNCTION.fullmatch(answer.text)) and m[1] == n[1] and not {m[2], n[2]} & fixed:
         mine, theirs = [m[2]], [n[2]]
-    if len(mine) == len(theirs) > 0 and not set(mine) & (_symbols_of(answer) - set(theirs)):  # no other name becomes one of these
-        answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g})
+    if len(mine) == len(theirs) > 0:
+        caught = set(mine) & (_symbols_of(answer) - set(theirs))  # other names that are called so: they stay others
+        unused = (n for n in "QZWVJHGUFTSRPONMLKDBA" if n not in _symbols_of(gold) | _symbols_of(answer))
+        answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g} | dict(zip(sorted(caught), unused)))
     g, a = _symbols_of(gold), _symbols_of(answer)
     new, old = ([n for n in symbols_in_order(r) if n in some] for r, some in ((gold, g - a), (answer, a - g)))
     if len(new) != 1 or len(old) != 1: return answer
@@ -731,6 +733,7 @@ def _parameters(gold: Reading, answer: Reading, fixed: frozenset[str]) -> list[R
     g, a = _symbols_of(gold), _symbols_of(answer)
     mine = [n for n in symbols_in_order(gold) if n in gold.bound]
     theirs = [n for n in symbols_in_order(answer) if n in answer.bound or n not in (g - set(mine)) | fixed]
+    if not (gold.free and answer.free and (gold.whole == answer.whole or not answer.bound)): return []  # more is said about them than where they are from
     if not 1 < len(mine) == len(theirs) <= 4 or set(mine) & (a - set(theirs)): return []
     return [_exchanged(answer, {o: n for o, n in zip(theirs, some) if o != n}) for some in permutations(mine)]
 

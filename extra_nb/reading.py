@@ -75,6 +75,7 @@ class Reading:
     marks: tuple[str, ...] = ()  # value: its unit; interval and tuple: the brackets; relation and union: the signs; cases: the conditions
     bound: tuple[str, ...] = ()  # Names that are declared to stand for any number
     whole: bool = False  # They stand for integers
+    free: bool = True  # and no more is said about them
 
 
 _INFINITY = (r"-\infty", r"\infty")
@@ -256,7 +257,7 @@ def value(
     elif (match := _DEGREE.search(text)) and not _ANGLE.search(text): text, marks = text[:match.start()], ("deg" + (match[1] or match[2] or "")[:1],)
     elif (start := _unit_behind(text)) is not None and _is_maths(re.sub(_TEXT, "", text[:start])):
         name = re.sub(_TEXT, r"\1", text[start:]).strip()
-        if _NO_UNITS & set(re.findall("[a-z]+", name.lower())): raise Unreadable(text)
+        if _NO_UNITS & set(re.findall("[a-z]+", name.lower())) or _hedged(name): raise Unreadable(text)
         text, name = _sized(re.sub(r"\s?\\cdot\s?\Z", "", text[:start]).strip(), name)
         marks = marks or ((name,) if name else ())
     bare, plain = re.sub(_TEXT, "", text), re.sub(_TEXT, r"\1", text)
@@ -599,7 +600,7 @@ def _without_words_before(text: str) -> str:
 def _one(text: str) -> Reading:
     "One answer: a relation, a union, something in brackets, or a value."
     text = _MINUS_SET.sub(r"\1 \\setminus ", text.strip())
-    if found := _named(text): return found
+    if found := _named(text) or _time(" ".join(re.sub(_TEXT, r" \1 ", text).split())): return found
     try: text = _without_words_before(text)
     except Unreadable: return Reading("text", re.sub(_TEXT, r"\1", text))
     if found := _residue(text) or _notation(text): return found
@@ -642,12 +643,11 @@ _MOD = re.compile(r"\s?\(?\s?(?:\\text\s?\{\s?\(?\s?mod(?:ulo)?\s?\}|\\(?:pmod|b
 
 
 def _notation(text: str) -> Reading | None:
-    "A numeral with its base, a time of day, or a ratio of three or more."
+    "A numeral with its base, or a ratio of three or more."
     if match := _BASE.fullmatch(text):
         base = match[3] or match[4]
         base = int(base) if base.isdigit() else int(number_word(base) or 0) if "frac" not in (number_word(base) or "") else 0
         if 2 <= base <= 36 and all(int(d, 36) < base for d in match[2]): return Reading("base", match[1] + match[2].upper().lstrip("0"), marks=(str(base),))
-    if found := _time(text): return found
     if 2 <= text.count(":") <= 7 and all(p.strip() for p in text.split(":")) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
         return Reading("ratio", text, tuple(map(_one, text.split(":"))))
     return None
@@ -756,6 +756,16 @@ def _declared(clause: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.findall(rf"(?<!\{{)({_SYMBOL})(?![A-Za-z])", clause)))
 
 
+def _of_any(clause: str) -> bool:
+    "Does a clause say of its names no more than which set they are from?"
+    plain = re.sub(rf"\\mathbb\s?\{{?[A-Z]\}}?|{_IN_SET}|\\(?:in|forall|text)(?![A-Za-z])", " ", re.sub(_TEXT, r" \1 ", clause))
+    return not re.search("[0-9<>=]", re.sub("_[0-9]", "", plain)) and set(re.findall("[a-z]{2,}", plain.lower())) <= _DECLARING
+
+
+_DECLARING = set("where with for all any every some each are is and real reals integer integers constant constants arbitrary natural number numbers "
+                 "parameter parameters complex in an be can being value values alpha beta gamma delta lambda mu nu theta phi psi omega".split())
+
+
 def _of_integers(clause: str) -> bool: return bool(re.search(r"\\mathbb\s?\{?[ZN]|integer|natural", clause))
 
 
@@ -797,7 +807,7 @@ def read(
     text: str,  # In one spelling
 ) -> Reading:
     "What an answer says; `Unreadable` if its brackets do not match."
-    plain, bound, whole = re.sub(_TEXT, r"\1", text), (), False
+    plain, bound, whole, free = re.sub(_TEXT, r"\1", text), (), False, True
     if found := _named(text) or _letters_only(plain): return found
     if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain):
         return Reading("text", plain)
@@ -808,8 +818,9 @@ def read(
         head = text[:match.start()]
         if not head.strip() or refuse and re.search(refuse, head) or not _closed(head): continue
         if clause is _BEHIND and _rival(match[0]): raise Unreadable(text)
-        text, bound, whole = head, bound + _declared(match[0]), whole or _of_integers(match[0])
-    return replace(found, bound=found.bound + bound, whole=found.whole or whole) if (found := _several(text)) and bound else found
+        text, bound, whole, free = head, bound + _declared(match[0]), whole or _of_integers(match[0]), free and (clause is _EXPLAINED or _of_any(match[0]))
+    found = _several(text)
+    return replace(found, bound=found.bound + bound, whole=found.whole or whole, free=free) if bound or not free else found
 
 
 def _letters_only(plain: str) -> Reading | None:
