@@ -743,6 +743,9 @@ _FURTHER = re.compile(r"(?<![A-Za-z])(?:also|too|another|other|second|both|works
                       r"in (?:some|other|the other))(?![A-Za-z])")
 _REFUSED = re.compile(r"(?<![A-Za-z])(?:reject|discard|extraneous|invalid|impossible|exclude|ignor|negative|too (?:large|small|big)|since|because|as)")
 _OPENING_NUMBER = re.compile(r"(?:\A|[,;(:]|\bwith|\bif [^,;]{1,40},)\s?-?[0-9.]{1,30}\s(?:if|when|unless|for|in|with|without|also|would|could|is)(?![A-Za-z])")
+_FIGURES = re.compile(r"(?<![A-Za-z0-9_.^{\\])[0-9]{1,30}(?:\.[0-9]{1,30})?(?![0-9])")
+_COUNTED = re.compile(r"\s{0,2}(?:\\?%|(?!(?:with|without|works|for|when|if|in|is|are|at|by|on|and|as|to|from)(?![a-z]))[a-z]{2,}|(?:st|nd|rd|th)\b|[-+*/^!])")
+_CITED = re.compile(r"(?:of|from|heorem|part|step|case|quation|rule|lemma|by|mod|to|than|above|below|times|\+|\*|/|-|!)\s{0,2}[({$]?\s{0,2}\Z")
 _SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
 
 
@@ -791,9 +794,11 @@ def _hedged(words: str) -> bool:
     "Does an explanation hold another value, or take back what it explains?"
     said = set(re.findall(r"[^\W\d_]+", words.lower()))
     if _HEDGES & said or {"sure", "certain"} & said and "not" in said: return True
-    valued = re.search("[0-9]", words) or said & set(_CARDINALS) - {"one"}
-    return bool(valued) and (bool(_OPENING_NUMBER.search(words.strip(" ()"))) or not _SIGNS_OF_RELATION.search(words)
-                             and bool(_FURTHER.search(words)) and not _REFUSED.search(words))
+    if not (re.search("[0-9]", words) or said & set(_CARDINALS) - {"one"}): return False
+    if _OPENING_NUMBER.search(words.strip(" ()")): return True
+    if _SIGNS_OF_RELATION.search(words) or _REFUSED.search(words): return False
+    return bool(_FURTHER.search(words)) or any(not _COUNTED.match(words, m.end()) and not _CITED.search(words[max(0, m.start() - 16):m.start()])
+                                               and ("." not in m[0] or "pprox" not in words and "about" not in words) for m in _FIGURES.finditer(words))
 
 
 def _is_explanation(clause: str) -> bool:
@@ -871,6 +876,7 @@ def program(
 # %% ../nbs/01b_reading.ipynb #ac6a3685
 _QUANTITY = re.compile(r"\s{0,2}([+-]?[0-9]{1,30}(?:[.,/][0-9]{1,30}){0,9})(?: |(?=%|°))([A-Za-z%][^0-9{}\\=<>]{0,60}[A-Za-z.%]|[A-Za-z%])\s?\.?\s?")
 _CLOCK_WORDS = re.compile(r"(?<=[0-9])\s?(?:[aApP]\.?\s?[mM]\.?(?![A-Za-z])|o'\s?clock)")
+_DEGREES_IN_TEXT = re.compile(r"\\text\s?\{\s?([+-]?[0-9.,]{1,30})\s?\^\{\\circ\}\s?([CF]?)\s?\}")
 _MATHS_IN_TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _REVERSED = [(re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\["), r"(\1)"), (re.compile(r"\[([^\[\],;]+[,;][^\[\],;]+)\["), r"[\1)"),
              (re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\]"), r"(\1]")]
@@ -883,6 +889,8 @@ _AXIS = re.compile(r"(?:\\(?:hat|vec)\{?|\{)?\\?([ijk])(?:math)?\}?\Z")
 
 def _unwrapped(text: str) -> str:
     r"Mathematics out of `\text`: what holds a digit or a sign, no word, and is no unit."
+    text = _DEGREES_IN_TEXT.sub(r"\1^{\\circ}\2", text)
+
     def unwrap(match):
         inside = match[1]
         if m := _QUANTITY.fullmatch(inside): return rf"{m[1]} \text{{ {m[2]}}}" if not _TIME.fullmatch(inside) else inside
