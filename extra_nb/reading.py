@@ -263,6 +263,8 @@ def value(
     bare, plain = re.sub(_TEXT, "", text), re.sub(_TEXT, r"\1", text)
     if plain != text and not _is_maths(bare) or _WORD.search(plain) and not re.search(r"[0-9\\=]", plain): return Reading("text", plain)
     if re.fullmatch(r"\\emptyset|\\\{\s?\\\}", text.strip()): return Reading("set", r"\emptyset")
+    said = [m[1] for m in re.finditer(_TEXT, text)]
+    if _HEDGES & set(re.findall(r"[^\W\d_]+", " ".join(said).lower())) or any(s.count("(") > s.count(")") for s in said): raise Unreadable(text)
     return Reading("value", text.strip(), marks=marks)
 
 # %% ../nbs/01b_reading.ipynb #aa02w0rd
@@ -292,6 +294,27 @@ def number_word(
         elif not (w == "and" and seen and not bottom): return None
     if not seen: return None
     return f"{sign}\\frac{{{total + group}}}{{{bottom}}}" if bottom else f"{sign}{total + group}"
+
+# %% ../nbs/01b_reading.ipynb #ab01hexp
+_FURTHER = re.compile(r"(?<![A-Za-z])(?:also|too|another|other|second|both|works|valid|possible|correct|answer|actually|rather|should|would|allowed|if|when|for|"
+                      r"in (?:some|other|the other))(?![A-Za-z])")
+_REFUSED = re.compile(r"(?<![A-Za-z])(?:reject|discard|extraneous|invalid|impossible|exclude|ignor|negative|too (?:large|small|big)|since|because|as)")
+_OPENING_NUMBER = re.compile(r"(?:\A|[,;(:]|\bwith|\bif [^,;]{1,40},)\s?-?[0-9.]{1,30}\s(?:if|when|unless|for|in|with|without|also|would|could|is)(?![A-Za-z])")
+_FIGURES = re.compile(r"(?<![A-Za-z0-9_.^{\\])[0-9]{1,30}(?:\.[0-9]{1,30})?(?![0-9])")
+_COUNTED = re.compile(r"\s{0,2}(?:\\?%|(?!(?:with|without|works|for|when|if|in|is|are|at|by|on|and|as|to|from)(?![a-z]))[a-z]{2,}|(?:st|nd|rd|th)\b|[-+*/^!])")
+_CITED = re.compile(r"(?:of|from|heorem|part|step|case|quation|rule|lemma|by|mod|to|than|above|below|times|\+|\*|/|-|!)\s{0,2}[({$]?\s{0,2}\Z")
+_SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
+
+
+def _hedged(words: str) -> bool:
+    "Does an explanation hold another value, or take back what it explains?"
+    said = set(re.findall(r"[^\W\d_]+", words.lower()))
+    if _HEDGES & said or {"sure", "certain"} & said and "not" in said: return True
+    if not (re.search("[0-9]", words) or said & set(_CARDINALS) - {"one"}): return False
+    if _OPENING_NUMBER.search(words.strip(" ()")): return True
+    if _SIGNS_OF_RELATION.search(words) or _REFUSED.search(words): return False
+    return bool(_FURTHER.search(words)) or any(not _COUNTED.match(words, m.end()) and not _CITED.search(words[max(0, m.start() - 16):m.start()])
+                                               and ("." not in m[0] or "pprox" not in words and "about" not in words) for m in _FIGURES.finditer(words))
 
 # %% ../nbs/01b_reading.ipynb #a404df4d
 def _plus_minus(text: str) -> Reading | None:
@@ -739,16 +762,6 @@ _DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?
                        rf"(?:\\text\s?\{{(?=[^{{}}]*\b{_SAID}\b)[^{{}}]*\}}|(?=[a-z ]{{0,40}}\b{_SAID}\b)[a-z ]{{1,60}})\s?\)?\s?\.?\Z")
 _EXCEPT = re.compile(r"(?:,|\\text\s?\{[^{}]*\})\s?\(?\s?[A-Za-z]\s?\\neq\s?[^,;=<>]*\Z")
 _EXPLAINED = re.compile(r"\s?(?:\\text\s?\{\s?)?\((?:[^()]|\([^()]*\))*\)\s?\}?\s?\.?\Z")
-_FURTHER = re.compile(r"(?<![A-Za-z])(?:also|too|another|other|second|both|works|valid|possible|correct|answer|actually|rather|should|would|allowed|if|when|for|"
-                      r"in (?:some|other|the other))(?![A-Za-z])")
-_REFUSED = re.compile(r"(?<![A-Za-z])(?:reject|discard|extraneous|invalid|impossible|exclude|ignor|negative|too (?:large|small|big)|since|because|as)")
-_OPENING_NUMBER = re.compile(r"(?:\A|[,;(:]|\bwith|\bif [^,;]{1,40},)\s?-?[0-9.]{1,30}\s(?:if|when|unless|for|in|with|without|also|would|could|is)(?![A-Za-z])")
-_FIGURES = re.compile(r"(?<![A-Za-z0-9_.^{\\])[0-9]{1,30}(?:\.[0-9]{1,30})?(?![0-9])")
-_COUNTED = re.compile(r"\s{0,2}(?:\\?%|(?!(?:with|without|works|for|when|if|in|is|are|at|by|on|and|as|to|from)(?![a-z]))[a-z]{2,}|(?:st|nd|rd|th)\b|[-+*/^!])")
-_CITED = re.compile(r"(?:of|from|heorem|part|step|case|quation|rule|lemma|by|mod|to|than|above|below|times|\+|\*|/|-|!)\s{0,2}[({$]?\s{0,2}\Z")
-_SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
-
-
 _IN_SET = r"\bin\s{0,2}\}?\s?(?:\\mathbb\s?\{?[CNQRZ]\}?|[CNQRZ])(?![A-Za-z])"
 
 
@@ -777,7 +790,7 @@ def _rival(clause: str) -> bool:
     words = re.sub(_TEXT, r" \1 ", clause)
     if _ELSE.search(words): return True
     if _HEDGES & set(re.findall(r"[^\W\d_]+", words.lower())) and re.search(r"[0-9]|\\[a-z]", words): return True
-    if re.match(r"\W*(?:which|that|attained|achieved|reached|obtained|being|namely)\b", words): return _says_otherwise(words)
+    if re.match(r"\A\W*(?:which|that|attained|achieved|reached|obtained|being|namely)\b", words): return _says_otherwise(words)
     pieces = re.split(r"[,;]", re.sub(r"\A\W*[a-z]+(?: (?:that|all|any|every|some|each|integers?))?", "", words.strip(), flags=re.IGNORECASE))
     return any(number(p.strip(" .")) for p in pieces) and not _SIGNS_OF_RELATION.search(words)
 
@@ -788,17 +801,6 @@ def _says_otherwise(words: str) -> bool:
     if {"not", "wrong", "incorrect", "false", "no", "never", "and", "but"} & set(said) or set(said) & set(_CARDINALS) - {"one", "zero"}: return True
     if re.search(r"(?<![A-Za-z])(?:is|are|was|be|equals?|being|gives?|makes?|means|namely|as|to|than|say)\s{0,3}[$(]?\s{0,3}(?:[-+]?[0-9.]|\\(?!text)|[A-Za-z]\s?[-+^*/])", words): return True
     return bool(re.search("[0-9]", words)) and not _SIGNS_OF_RELATION.search(words)
-
-
-def _hedged(words: str) -> bool:
-    "Does an explanation hold another value, or take back what it explains?"
-    said = set(re.findall(r"[^\W\d_]+", words.lower()))
-    if _HEDGES & said or {"sure", "certain"} & said and "not" in said: return True
-    if not (re.search("[0-9]", words) or said & set(_CARDINALS) - {"one"}): return False
-    if _OPENING_NUMBER.search(words.strip(" ()")): return True
-    if _SIGNS_OF_RELATION.search(words) or _REFUSED.search(words): return False
-    return bool(_FURTHER.search(words)) or any(not _COUNTED.match(words, m.end()) and not _CITED.search(words[max(0, m.start() - 16):m.start()])
-                                               and ("." not in m[0] or "pprox" not in words and "about" not in words) for m in _FIGURES.finditer(words))
 
 
 def _is_explanation(clause: str) -> bool:
