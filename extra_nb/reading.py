@@ -337,8 +337,8 @@ def _any_of(words: str) -> str: return "|".join(sorted(map(re.escape, words.spli
 
 _AND = re.compile(rf"\\text\s?\{{\s?,?\s?(?P<alone>{_any_of(' '.join(c for c in _CONJUNCTIONS if c not in 'oyei'))}|(?<= )[oyei](?= ))\s?[:,]?\s?\}}"
                   r"|\\text\s?\{(?P<words>(?:[^{}]|\{[^{}]*\})*)\}"
-                  rf"|(?<![^\W\d_])(?<!\\)(?P<bare>{_any_of(_SAY_OR.replace(' ya', '') + ' ' + _SAY_AND)})(?![^\W\d_])"
-                  rf"|(?<![\u0370-\u1fff])(?P<script>{_any_of(_SCRIPT_OR + ' ' + _SCRIPT_AND)})(?![\u0370-\u1fff])"
+                  rf"|(?P<bare>(?<![^\W\d_])(?<!\\)(?:and|or)(?![^\W\d_])|(?<![\w\\])(?:{_any_of(_SAY_OR.replace(' ya', '') + ' ' + _SAY_AND)})(?!\w))"
+                  rf"|(?<![\u0370-\u1fff\u3041-\u30ff\uac00-\ud7a3])(?P<script>{_any_of(_SCRIPT_OR + ' ' + _SCRIPT_AND)})(?![\u0370-\u1fff\u3041-\u30ff\uac00-\ud7a3])"
                   r"|(?<=[)\]}0-9])\s?(?P<glued>or)\s?(?=[(A-Za-z0-9\\])|(?P<sign>\\&)")
 
 

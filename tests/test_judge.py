@@ -1796,6 +1796,12 @@ KINDS = r"""
 + 8 | 8 \text{ (by Theorem 2)}
 + 8 | 8 \text{ (from step 3)}
 + \sqrt{2} | \sqrt{2} \text{ (approximately 1.41)}
+# words that are no conjunctions
++ 2et | 2te
++ 2ve | 2ev
+- 2ve | 2
++ \text{ひとつ} | ひとつ
++ 1, -2 | 1 et -2
 """
 
 
