@@ -61,11 +61,31 @@ def _numbered(text: str, start: int, found: tuple[int, int, str]) -> bool:
     return len(between) <= 60 and not re.search(r"[A-Za-z0-9=<>]", re.sub(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])", "", between))
 
 
+_ITEM = re.compile(r"\n[ \t]{0,8}\*{0,2}\(?([0-9]{1,2}|[a-z]|[ivx]{2,4})[.):]\)?(?![A-Za-z0-9])(?P<before>[^\n]{0,60})\Z")
+_ROMAN = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"]
+
+
+def _item(text: str, start: int) -> str | None:
+    "The number or letter of the item of a list whose line has nothing before its box but signs, and a name with =."
+    match = _ITEM.search("\n" + text[max(0, start - 80):start])
+    return match[1] if match and re.fullmatch(r"[\s*]*(?:\\?[A-Za-z]{1,8}(?:_[A-Za-z0-9])? ?=)?[\s*]*", _GLUE.sub(" ", match["before"])) else None
+
+
+def _enumerated(text: str, start: int, found: tuple[int, int, str]) -> bool:
+    r"Are both boxes items of one list, as in `1. \boxed{2}`, a new line and `2. \boxed{9}`?"
+    one, two = _item(text, found[0]), _item(text, start)
+    if not (one and two) or re.search(r"[A-Za-z0-9=<>]", _GLUE.sub(" ", text[found[1]:start].split("\n")[0])): return False
+    if len(re.findall(r"[^\s]", text[found[1]:start])) > 80 or text[found[1]:start].strip().count("\n") > 3: return False
+    if one.isdigit() and two.isdigit(): return int(two) == int(one) + 1
+    return one in _ROMAN and two in _ROMAN[_ROMAN.index(one) + 1:][:1] or len(one) == len(two) == 1 and ord(two) == ord(one) + 1
+
+
 def _in_one(text: str, found: list[tuple[int, int, str]]) -> str:
     "The last piece, with those that are joined to it."
     parts = [found[-1]]
     for piece in found[-2::-1]:
-        if not (joined(text[piece[1]:parts[-1][0]]) or _numbered(text, parts[-1][0], piece)): break
+        start = parts[-1][0]
+        if not (joined(text[piece[1]:start]) or _numbered(text, start, piece) or _enumerated(text, start, piece)): break
         parts.append(piece)
     return parts[0][2] if len(parts) == 1 else ", ".join(dict.fromkeys(p[2] for p in reversed(parts)))
 
@@ -191,12 +211,27 @@ def _without_unicode(text: str) -> str:
 
 # %% ../nbs/01a_answers.ipynb #8c68d877
 _FUNCTIONS = r"(?:arc|a)?(?:sin|cos|tan|cot|csc)h?|sech|(?:arc|a)sech?|ar(?:sin|cos|tan)h|exp|log|ln|lg|max|gcd|lcm|floor|ceil"
+_ABROAD = {"tg": "tan", "tan": "tan", "ctg": "cot", "cotg": "cot", "cotan": "cot", "sen": "sin", "cosec": "csc", "sin": "sin", "cos": "cos", "cot": "cot"}
+_HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth", "tgh": "tanh", "senh": "sinh", "ctgh": "coth",
+               "arsh": "arcsinh", "arch": "arccosh", "arth": "arctanh", "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh"}
+_NATIONAL = {**_HYPERBOLIC, **{a + name: "arc" * bool(a) + own for a in ("", "arc", "Arc") for name, own in _ABROAD.items() if a + name != own}}
+_NATIONAL = {name: own for name, own in _NATIONAL.items() if name != own}
+_NAMES_ABROAD = "|".join(sorted(_NATIONAL, key=len, reverse=True))
+_SAFE_ABROAD = "|".join(sorted((n for n in _NATIONAL if n not in ("sh", "ch", "th", "sen", "arch")), key=len, reverse=True))
+
+
+def _at_home(match: re.Match) -> str:
+    if match[1] in ("th", "ch", "sh") and not match[0].startswith(r"\op") and match.string[:match.start()].rstrip()[-1:].isdigit(): return match[0]  # 5th
+    return rf"\{_NATIONAL[match[1]]} "
+
+
 _DAMAGE = [(r"\x0crac", r"\\frac"), (r"\t(ext|imes|heta|frac|an)\b", r"\\t\1"), (r"\x08(oxed|eta|egin|inom)", r"\\b\1"),
            (r"\r(ight|ho)\b", r"\\r\1"), (r"\A(?!.*\\begin).*", lambda m: re.sub(r"\\\\(?=[A-Za-z])", r"\\", m[0])),
            (r"\\\\(?=(?:[dt]?frac|sqrt|pi|text|leq?|geq?|cdot|times|infty)(?![A-Za-z]))", r"\\")]
 _MARKUP = [("<sup>([^<]*)</sup>", r"^{\1}"), ("<sub>([^<]*)</sub>", r"_{\1}"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " ")]
 _DIGITS = [(r",\\!\s*(?=[0-9]{3}(?![0-9]))|(?<=[0-9])(?<!(?<![0-9])0)\s*\{\s*,\s*\}\s*(?=[0-9]{3}(?![0-9]))", ""),  # 1,\! 000 and 1{,}000
            (r"(?<=[0-9])\s*\{\s*,\s*\}\s*(?=[0-9])", "."),  # 3{,}25
+           (r"(?<=[0-9])\s*(?:\{\s*:\s*\}|\\colon(?![A-Za-z])|\\text\s*\{\s*:\s*\}|\\!\s*:\s*(?:\\!)?)\s*(?=[0-9])", ":"),  # 9{:}45
            (r"(?<=[0-9])(?:\\[,;:! ]|~)+(?=[0-9]{3}(?![0-9]))", ""),  # 1\,000
            (r"(?<![0-9.,])[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.,])", lambda m: m[0].replace(".", "")),  # 1.234.567
            (r"(?<![0-9.,'])[1-9][0-9]{0,2}(?:'[0-9]{3})+(?![0-9'])", lambda m: m[0].replace("'", "")),  # 1'234
@@ -209,7 +244,9 @@ _LAYOUT = [(r"\\(?:left|right)(?![A-Za-z])\.?", ""),
             r"noindent|centering)(?![A-Za-z])", ""),
            (r"\\(?:hspace|vspace|phantom|hphantom|label|tag)\*?\{[^{}]*\}", " "), (r"\\?[\"“”]|`", ""),
            (r"(?<!\\)\\(?:[,;:!> ]|(?:quad|qquad|hfill|newline)(?![A-Za-z]))|~", " ")]
-_FONTS = [(r"\\(?:mathrm|operatorname|textrm)\*?\s*\{\s*([eid])\s*\}", r" \1 "),
+_FONTS = [(rf"\\(?:operatorname|text|mathrm|textrm|mathop)\*?\s*\{{\s*(?:\\(?:rm|text|mathrm)\s*\{{?\s*)?({_NAMES_ABROAD})\s*\}}{{1,2}}(?=\s*(?:[A-Za-z0-9({{^|]|\\[A-Za-z{{(]))", _at_home),
+          (rf"\\({_NAMES_ABROAD})(?![A-Za-z])", _at_home), (rf"(?<![A-Za-z\\])({_SAFE_ABROAD})(?=\s*(?:[({{^]|\\[A-Za-z]|[A-Za-z0-9](?![A-Za-z])))", _at_home),
+          (r"\\(?:mathrm|operatorname|textrm)\*?\s*\{\s*([eid])\s*\}", r" \1 "),
           (rf"\\(?:text|mathrm|operatorname|textrm|mathit)\*?\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
           (r"\\(?:text|mathrm|operatorname|textrm|mathit)\*?\s*\{\s*(min|sec)\s*\}(?=\s*(?:[(_^]|\\[{a-z]))", r"\\\1 "),  # else a unit
           (r"\\in\s*\\(?:mathbf|mathrm|boldsymbol|text|bm|Bbb|mathbb)\s*\{?\s*([CNQRZ])\s*\}?", r"\\in \\mathbb{\1}"),

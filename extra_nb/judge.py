@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import permutations
 from zlib import crc32
 
 from .answers import PRINTED, Number, extract, formulas, is_rounded, number, prose, same_number, spell
@@ -90,12 +91,18 @@ def _matched(x: tuple, y: tuple, equal: Callable) -> bool:
     return True
 
 
+def _same_part(p: Reading, q: Reading, leaf: Leaf) -> bool:
+    "Compare two parts: within something else, the set of one thing is not that thing."
+    nested = "set" in (p.kind, q.kind) and not {p.kind, q.kind} & {"list", "union", "interval"} and not p.label and not q.label
+    return not (nested and p.kind != q.kind) and same(p, q, leaf)
+
+
 def _in_order(x: tuple, y: tuple, leaf: Leaf) -> bool:
-    return len(x) == len(y) and all(same(p, q, leaf) for p, q in zip(x, y))
+    return len(x) == len(y) and all(_same_part(p, q, leaf) for p, q in zip(x, y))
 
 
 def _as_sets(x: tuple, y: tuple, leaf: Leaf) -> bool:
-    return all(any(same(p, q, leaf) for q in y) for p in x) and all(any(same(p, q, leaf) for p in x) for q in y)
+    return all(any(_same_part(p, q, leaf) for q in y) for p in x) and all(any(_same_part(p, q, leaf) for p in x) for q in y)
 
 # %% ../nbs/01c_judge.ipynb #d6e3e382
 def _noun(r: Reading) -> str:
@@ -125,7 +132,7 @@ def _same_collection(g: Reading, a: Reading, leaf: Leaf) -> bool:
     if all(mine) and len({m[0] for m in mine}) == len(mine) > 1 and not any(theirs): return _in_order(g.parts, a.parts, leaf)
     if not any(mine) and not any(theirs) and (found := _by_name(g.parts, a.parts, _noun, leaf)) is not None: return found
     if "set" in kinds or all(p.kind == "tuple" for p in g.parts + a.parts): return _as_sets(g.parts, a.parts, leaf)
-    return _matched(g.parts, a.parts, lambda p, q: same(p, q, leaf))
+    return _matched(g.parts, a.parts, lambda p, q: _same_part(p, q, leaf))
 
 # %% ../nbs/01c_judge.ipynb #15fbbfec
 def _pieces(r: Reading) -> list[Reading] | None:
@@ -170,6 +177,9 @@ _NEGATIONS = {"not", "no", "never", "neither", "nor", "none", "un", "or", "if", 
 _FILLERS = set("is are be it its it's that this they these on all every each of the an must will should answer number numbers integer integers".split())
 _PROPERTIES = set("odd even prime composite rational irrational positive negative increasing decreasing convergent divergent converges diverges isosceles "
                   "equilateral scalene acute obtuse parallel perpendicular bounded unbounded continuous injective surjective bijective finite infinite".split())
+_PROPERTIES_STEMMED = _PROPERTIES | {"isoscele", "converge", "diverge"}  # `_matter` takes an s off
+_NOT_SAID = _NEGATIONS | set("false wrong untrue that whether nothing nobody few hardly opposite unlike other another if when who which what why how "
+                             "question claim statement".split())
 _SAYS = {**dict.fromkeys(["yes", "true", "correct", "是", "对", "正确", "是的", "可以", "能", "oui", "ja", "sí", "si"], "yes"),
          **dict.fromkeys(["no", "false", "incorrect", "否", "错", "错误", "不是", "不可以", "不能", "non", "nein"], "no")}
 
@@ -189,6 +199,15 @@ def _matter(words: list[str]) -> tuple[list[str], list[str]]:
     return one, [w[:-1] if len(w) > 3 and w[-1] == "s" and w[-2] not in "su" else w for w in kept if w not in one]
 
 
+def _says_of(word: list[str], sentence: list[str]) -> bool:
+    "Is the sentence *The ... is WORD*, with nothing that denies it?"
+    verb = next((i for i in range(len(sentence) - 1, 0, -1) if sentence[i] in ("is", "are", "was", "were")), 0)
+    subject, said = sentence[:verb], [w for w in sentence[verb + 1:] if w not in ("a", "an", "the", "always", "clearly")]
+    if not subject or len(subject) > 7 or said != [w for w in word if w not in ("a", "an", "the")] or not 1 <= len(said) <= 3: return False
+    if _NOT_SAID & set(subject + said) or {"is", "are", "was", "were"} & set(subject): return False
+    return not {"no", "none", "yes", "true", "false", "correct", "incorrect"} & set(said)
+
+
 def _same_words(g: Reading, a: Reading) -> bool:
     x, y = _words(g), _words(a)
     if not x or not y: return False
@@ -196,10 +215,12 @@ def _same_words(g: Reading, a: Reading) -> bool:
     says = {_SAYS.get(x[0]), _SAYS.get(y[0])}
     if None not in says and 1 in (len(x), len(y)):
         return len(says) == 1 and not {"and", "or"} & set(x[1:2] + y[1:2]) and len({_SAYS[w] for w in x + y if w in _SAYS}) == 1
+    if x[:2] == y[:2] == ["infinitely", "many"]: return not x[2:] or not y[2:] or x[2:] == y[2:]
+    if _says_of(x, y) or _says_of(y, x): return True
     (one, p), (two, q) = _matter(x), _matter(y)
     if p == q and (one == two or not one or not two) and (p or one == two): return True
     short, long = sorted((p, q), key=len)
-    return len(short) == 1 and short[0] in _PROPERTIES and _PROPERTIES & set(long) == set(short) and not _NEGATIONS & set(x + y) and len(long) < 12
+    return len(short) == 1 and short[0] in _PROPERTIES_STEMMED and _PROPERTIES_STEMMED & set(long) == set(short) and not _NEGATIONS & set(x + y) and len(long) < 12
 
 
 def _whole(r: Reading) -> str:
@@ -260,11 +281,11 @@ def _as_residue(r: Reading) -> tuple[Fraction, Fraction] | None:
 def _same_time(g: Reading, a: Reading) -> bool:
     if {g.kind, a.kind} != {"time"}:  # 20:30 is a ratio beside 2:3
         time, other = (g, a) if g.kind == "time" else (a, g)
-        hour, minute = divmod(int(time.text), 60)
+        hour, minute = divmod(Fraction(time.text), 60)
         ratio = number(other.text) if other.kind == "value" and ":" in other.text and time.marks == ("",) else None
         return bool(ratio and minute) and Fraction(hour, minute) == ratio.value
-    x, y, open_ = int(g.text), int(a.text), [r for r in (g, a) if r.marks == ("",)]
-    return x == y or len(open_) == 1 and int(open_[0].text) < 780 and (x - y) % 720 == 0
+    x, y, open_ = Fraction(g.text), Fraction(a.text), [r for r in (g, a) if r.marks == ("",)]
+    return x == y or len(open_) == 1 and 60 <= Fraction(open_[0].text) < 780 and (x - y) % 720 == 0
 
 
 def _same_ratio(g: Reading, a: Reading, leaf: Leaf) -> bool:
@@ -310,8 +331,8 @@ def same(
     if kinds == {"matrix", "tuple"} and ("vector",) not in (g.marks, a.marks): return _in_order(g.parts, a.parts, leaf)
     if kinds == {"matrix", "value"}: return leaf(g.text, a.text)
     if kinds <= set(_MANY): return _same_collection(g, a, leaf)
-    if g.kind in ("list", "set") and len(g.parts) == 1: return same(g.parts[0], a, leaf)
-    return a.kind in ("list", "set") and len(a.parts) == 1 and same(g, a.parts[0], leaf)
+    if g.kind in ("list", "set") and len(g.parts) == 1: return _same_part(g.parts[0], a, leaf)
+    return a.kind in ("list", "set") and len(a.parts) == 1 and _same_part(g, a.parts[0], leaf)
 
 # %% ../nbs/01c_judge.ipynb #3c14414d
 _POWER = re.compile(r"(?<![0-9.])([0-9]+|~[0-9]+~)\^([0-9]+|~[0-9]+~)(?![0-9^!])")
@@ -339,6 +360,7 @@ def too_large(
     text: str,  # A formula
 ) -> bool:
     "Would evaluating this formula take for ever?"
+    text = re.sub(r"(?<=[0-9)}!])(?=\()|(?<=[)}])(?=[0-9])", "*", text)  # 5^2(11) is not 5^211
     text = re.sub(r"!(?=[0-9(])", "!*", re.sub(r"\s|~", "", re.sub(r"\s*\\(?:cdot|times)\s*", "*", text)).replace("!!", "!"))
     if len(text) > 600 or len(re.findall(r"\\(?:frac|sqrt|binom|sum|prod|int)", text)) > 40: return True
     while True:
@@ -357,7 +379,7 @@ _FOR_PARSER = [(re.compile(pattern), new) for pattern, new in (
     (r"(?<![A-Za-z\\])(arc(?:sin|cos|tan)|(?:sin|cos|tan)h?|sqrt|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 "), (r"\\sqrt\s{0,2}\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"([A-Za-z])'+", r"\\Xi_{\1}"), (r"(?<=[0-9)}])\s{0,2}:\s{0,2}(?=[0-9(\\])", "/"), (r"\\arc(sin|cos|tan)h", r"\\ar\1h"),
     (r"(?<![A-Za-z\\0-9.])([0-9.]+)[eE]([+-]?[0-9]+)(?![0-9A-Za-z])", r"\1 \\cdot 10^{\2}"),
-    (r"\.(?=\s{0,2}/)", ""), (r"!\s{0,2}(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s{0,2}([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s{0,2})+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s{0,2}", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s{0,2}\(", r"\1 \\cdot ("),
+    (r"\.(?=\s{0,2}/)", ""), (r"\)\s{0,2}(?=\(\s{0,2}[0-9.]{1,300}\s{0,2}\))", r") \\cdot "), (r"!\s{0,2}(?=[0-9A-Za-z(])", r"! \\cdot "), (r"\\lg(?![A-Za-z])\s{0,2}([0-9.]+|[A-Za-z]|\([^()]*\)|\{[^{}]*\})", r"{\\log_{10}(\1)}"),  (r"(?<![A-Za-z\]}^_0-9])((?:\{[0-9.]+\}\s{0,2})+)(?=\{[0-9.]+\})", lambda m: re.sub(r"\}\s{0,2}", r"} \\cdot ", m[1])), (r"(?<![\^_{.0-9A-Za-z])([0-9]+(?:\.[0-9]+)?)\s{0,2}\(", r"\1 \\cdot ("),
     (r"(?<![0-9.])([0-9.]+)\s{0,2}\^\{\\circ\}", r"(\1 \\cdot \\frac{\\pi}{180})"), (r"\\text\s{0,2}\{([^{}]*)\}", lambda m: _without_words(m)))]
 
 
@@ -369,7 +391,7 @@ def _symbol(match: re.Match) -> str:
 
 def _without_words(match: re.Match) -> str:
     "Words within a formula are left out, unless they change what it says."
-    if re.search(r"(?<![a-z])(?:not|minus|plus|times|divided|squared|cubed|half|twice|or|than|except)(?![a-z])", match[1].lower()): raise Unreadable(match[0])
+    if re.search(r"(?<![a-z])(?:not|minus|plus|times|divided|squared|cubed|half|twice|or|than|except|maybe|perhaps|possibly|probably|alternatively|instead|unless)(?![a-z])", match[1].lower()): raise Unreadable(match[0])
     return " "
 
 
@@ -643,6 +665,7 @@ _COUNTERS, _CONSTANTS = set("klmnN"), {"C", "K", "c", "k", "D", "C_1", "c_1", "C
 _ARGUMENTS = re.compile(r"\\?[A-Za-z]{1,12}(?:_[A-Za-z0-9])?'{0,3}\s?\(([A-Za-z](?:\s?,\s?[A-Za-z]){0,5})\)")
 
 
+_INDEX = re.compile(r"(\\?[A-Za-z]{1,8})_\{?\s?([A-Za-z])\s?((?:[+-]\s?[0-9]{1,3})?)\s?\}?(?:\s?\(|\Z)")
 _FUNCTION = re.compile(r"([fgh]) ?\(([xyzt])\)")  # the whole of an answer that is a function
 
 
@@ -675,9 +698,14 @@ def renamed(
     "The answer with its bound names changed to those of the gold answer: arguments of a function, declared parameters, constants."
     one, two = (_ARGUMENTS.fullmatch(r.label) for r in (gold, answer))
     mine, theirs = ([n.strip() for n in m[1].split(",")] if m else [] for m in (one, two))
+    one, two = (_INDEX.match(r.label) for r in (gold, answer))
+    if one and two and one[1] == two[1] and one[3] == two[3]: mine, theirs = [one[2], *mine], [two[2], *theirs]  # a_n = ... for all n
     if not mine and (m := _FUNCTION.fullmatch(gold.text)) and (n := _FUNCTION.fullmatch(answer.text)) and m[1] == n[1] and not {m[2], n[2]} & fixed:
         mine, theirs = [m[2]], [n[2]]
-    if len(mine) == len(theirs) > 0: answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g})
+    if len(mine) == len(theirs) > 0:
+        caught = set(mine) & (_symbols_of(answer) - set(theirs))  # other names that are called so: they stay others
+        unused = (n for n in "QZWVJHGUFTSRPONMLKDBA" if n not in _symbols_of(gold) | _symbols_of(answer))
+        answer = _exchanged(answer, {a: g for g, a in zip(mine, theirs) if a != g} | dict(zip(sorted(caught), unused)))
     g, a = _symbols_of(gold), _symbols_of(answer)
     new, old = ([n for n in symbols_in_order(r) if n in some] for r, some in ((gold, g - a), (answer, a - g)))
     if len(new) != 1 or len(old) != 1: return answer
@@ -698,6 +726,16 @@ def symbols_in_order(r: Reading) -> list[str]:
     "The symbols of a reading in the order in which they first stand."
     text = " ".join([r.text] + [" ".join(symbols_in_order(p)) for p in r.parts])
     return sorted(_symbols_of(r), key=lambda n: (text.find(n), n))
+
+
+def _parameters(gold: Reading, answer: Reading, fixed: frozenset[str]) -> list[Reading]:
+    "The answer with its declared parameters called as those of the gold answer, one to one, in every way there is."
+    g, a = _symbols_of(gold), _symbols_of(answer)
+    mine = [n for n in symbols_in_order(gold) if n in gold.bound]
+    theirs = [n for n in symbols_in_order(answer) if n in answer.bound or n not in (g - set(mine)) | fixed]
+    if not (gold.free and answer.free and (gold.whole == answer.whole or not answer.bound)): return []  # more is said about them than where they are from
+    if not 1 < len(mine) == len(theirs) <= 4 or set(mine) & (a - set(theirs)): return []
+    return [_exchanged(answer, {o: n for o, n in zip(theirs, some) if o != n}) for some in permutations(mine)]
 
 
 def _integers_of(gold: Reading, answer: Reading) -> str:
@@ -780,6 +818,7 @@ def _decide(gold: str, answer: str, leaf: Leaf, statement: str = "") -> str:
         fixed = _statement(statement)[2] if statement else frozenset()
         pairs = [(g, renamed(g, a, fixed)) for g in golds for a in answers]
         if any(same(g, a, careful) for g, a in pairs): return "correct"
+        if any(same(g, b, careful) for g, a in pairs for b in _parameters(g, a, fixed)): return "correct"
         if any((name := _integers_of(g, a)) and careful(g.text, a.text, name) for g, a in pairs): return "correct"
     except Unreadable: return "unparseable"
     return "unparseable" if unread else "wrong"

@@ -75,6 +75,7 @@ class Reading:
     marks: tuple[str, ...] = ()  # value: its unit; interval and tuple: the brackets; relation and union: the signs; cases: the conditions
     bound: tuple[str, ...] = ()  # Names that are declared to stand for any number
     whole: bool = False  # They stand for integers
+    free: bool = True  # and no more is said about them
 
 
 _INFINITY = (r"-\infty", r"\infty")
@@ -184,8 +185,10 @@ _ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")  # the degrees in sin 30°
 _MONEY = re.compile(r"([+-]?)\s?(?:\\text\s?\{\s?)?(\\\$|€|£|¥|(?:US ?D|EUR|GBP|Rs)(?![A-Za-z])\.?)\s?\}?\s?(?=[0-9.+\\(-])")
 _TAIL = re.compile(r"\\text\s?\{((?:[^{}]|\{[^{}]*\})*)\}|(?<![A-Za-z\\])([A-Za-z]+)(?![A-Za-z])|(\\(?:Omega|mu)(?![A-Za-z])|\\\$|[€£¥]|[\u3400-\u9fff]+)"
                    r"|(\s|\\cdot(?![A-Za-z])|/)|(\^\s?(?:\{\s?-?[0-9]\s?\}|-?[0-9]))|.", re.DOTALL)
-_NO_UNITS = set("not never no wrong incorrect minus plus times divided over squared cubed factorial or and else otherwise less more least most "
-                "greater than half twice double triple to except if unless but maybe perhaps instead".split())
+_HEDGES = set("possibly maybe perhaps probably presumably alternatively otherwise else unless either or might could may unsure uncertain guess "
+              "guessing guessed likely instead ou oder o lub eller vagy veya vielleicht peut quizás talvez forse eventuell".split())
+_NO_UNITS = _HEDGES - {"o", "may"} | set("not never no wrong incorrect minus plus times divided over squared cubed factorial and less more least most "
+                                         "greater than half twice double triple to except if but".split())
 _FUNCTION_NAMES = set("sin cos tan cot sec csc log exp arcsin arccos arctan sqrt max min gcd lcm det mod floor ceil lim sum".split())
 
 
@@ -254,12 +257,14 @@ def value(
     elif (match := _DEGREE.search(text)) and not _ANGLE.search(text): text, marks = text[:match.start()], ("deg" + (match[1] or match[2] or "")[:1],)
     elif (start := _unit_behind(text)) is not None and _is_maths(re.sub(_TEXT, "", text[:start])):
         name = re.sub(_TEXT, r"\1", text[start:]).strip()
-        if _NO_UNITS & set(re.findall("[a-z]+", name.lower())): raise Unreadable(text)
+        if _NO_UNITS & set(re.findall("[a-z]+", name.lower())) or _hedged(name): raise Unreadable(text)
         text, name = _sized(re.sub(r"\s?\\cdot\s?\Z", "", text[:start]).strip(), name)
         marks = marks or ((name,) if name else ())
     bare, plain = re.sub(_TEXT, "", text), re.sub(_TEXT, r"\1", text)
     if plain != text and not _is_maths(bare) or _WORD.search(plain) and not re.search(r"[0-9\\=]", plain): return Reading("text", plain)
     if re.fullmatch(r"\\emptyset|\\\{\s?\\\}", text.strip()): return Reading("set", r"\emptyset")
+    said = [m[1] for m in re.finditer(_TEXT, text)]
+    if _HEDGES & set(re.findall(r"[^\W\d_]+", " ".join(said).lower())) or any(s.count("(") > s.count(")") for s in said): raise Unreadable(text)
     return Reading("value", text.strip(), marks=marks)
 
 # %% ../nbs/01b_reading.ipynb #aa02w0rd
@@ -290,6 +295,27 @@ def number_word(
     if not seen: return None
     return f"{sign}\\frac{{{total + group}}}{{{bottom}}}" if bottom else f"{sign}{total + group}"
 
+# %% ../nbs/01b_reading.ipynb #ab01hexp
+_FURTHER = re.compile(r"(?<![A-Za-z])(?:also|too|another|other|second|both|works|valid|possible|correct|answer|actually|rather|should|would|allowed|if|when|for|"
+                      r"in (?:some|other|the other))(?![A-Za-z])")
+_REFUSED = re.compile(r"(?<![A-Za-z])(?:reject|discard|extraneous|invalid|impossible|exclude|ignor|negative|too (?:large|small|big)|since|because|as)")
+_OPENING_NUMBER = re.compile(r"(?:\A|[,;(:]|\bwith|\bif [^,;]{1,40},)\s?-?[0-9.]{1,30}\s(?:if|when|unless|for|in|with|without|also|would|could|is)(?![A-Za-z])")
+_FIGURES = re.compile(r"(?<![A-Za-z0-9_.^{\\])[0-9]{1,30}(?:\.[0-9]{1,30})?(?![0-9])")
+_COUNTED = re.compile(r"\s{0,2}(?:\\?%|(?!(?:with|without|works|for|when|if|in|is|are|at|by|on|and|as|to|from)(?![a-z]))[a-z]{2,}|(?:st|nd|rd|th)\b|[-+*/^!])")
+_CITED = re.compile(r"(?:of|from|heorem|part|step|case|quation|rule|lemma|by|mod|to|than|above|below|times|\+|\*|/|-|!)\s{0,2}[({$]?\s{0,2}\Z")
+_SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
+
+
+def _hedged(words: str) -> bool:
+    "Does an explanation hold another value, or take back what it explains?"
+    said = set(re.findall(r"[^\W\d_]+", words.lower()))
+    if _HEDGES & said or {"sure", "certain"} & said and "not" in said: return True
+    if not (re.search("[0-9]", words) or said & set(_CARDINALS) - {"one"}): return False
+    if _OPENING_NUMBER.search(words.strip(" ()")): return True
+    if _SIGNS_OF_RELATION.search(words) or _REFUSED.search(words): return False
+    return bool(_FURTHER.search(words)) or any(not _COUNTED.match(words, m.end()) and not _CITED.search(words[max(0, m.start() - 16):m.start()])
+                                               and ("." not in m[0] or "pprox" not in words and "about" not in words) for m in _FIGURES.finditer(words))
+
 # %% ../nbs/01b_reading.ipynb #a404df4d
 def _plus_minus(text: str) -> Reading | None:
     if not re.search(r"\\(?:pm|mp)(?![A-Za-z])", text): return None
@@ -298,25 +324,38 @@ def _plus_minus(text: str) -> Reading | None:
 
 # %% ../nbs/01b_reading.ipynb #fddf34d5
 _OR, _ALSO = "\x1f", "\x1e"  # stand for "or" and "and"
-_SPOKEN = {_OR: "or|ou|oder|或者|或", _ALSO: "and|et|und|和|及|与"}
-_AND = re.compile(r"\\text\s?\{\s?,?\s?(?:(?P<and1>and|et|und|(?<= )[ye](?= )|和|及|与)|or|ou|oder|(?<= )o(?= )|或者|或)\s?[:,]?\s?\}"
+# words of two Latin letters or more stand anywhere between two answers; those of one letter only alone within \text
+_SAY_OR, _SAY_AND = "or ou oder lub eller vagy veya ya atau hoặc", "and et und oraz och og és ve và dan"
+_LETTER_OR, _LETTER_AND = "o", "y e i"
+_SCRIPT_OR, _SCRIPT_AND = "или либо або чи أو או ή या 或者 或 または もしくは あるいは 또는 혹은", "и та і και و और 以及 和 及 与 與 および 及び と 그리고 및"
+_CONJUNCTIONS = {**dict.fromkeys(f"{_SAY_OR} {_LETTER_OR} {_SCRIPT_OR}".split(), _OR),
+                 **dict.fromkeys(f"{_SAY_AND} {_LETTER_AND} {_SCRIPT_AND}".split(), _ALSO)}
+
+
+def _any_of(words: str) -> str: return "|".join(sorted(map(re.escape, words.split()), key=len, reverse=True))
+
+
+_AND = re.compile(rf"\\text\s?\{{\s?,?\s?(?P<alone>{_any_of(' '.join(c for c in _CONJUNCTIONS if c not in 'oyei'))}|(?<= )[oyei](?= ))\s?[:,]?\s?\}}"
                   r"|\\text\s?\{(?P<words>(?:[^{}]|\{[^{}]*\})*)\}"
-                  r"|(?<![A-Za-z\\])(?:(?P<and3>and|et|und)|or|ou|oder)(?![A-Za-z])|(?P<and4>和|及|与)|或者|或"
-                  r"|(?<=[)\]}0-9])\s?or\s?(?=[(A-Za-z0-9\\])")
+                  rf"|(?P<bare>(?<![^\W\d_])(?<!\\)(?:and|or)(?![^\W\d_])|(?<![\w\\])(?:{_any_of(_SAY_OR.replace(' ya', '') + ' ' + _SAY_AND)})(?!\w))"
+                  rf"|(?<![\u0370-\u1fff\u3041-\u30ff\uac00-\ud7a3])(?P<script>{_any_of(_SCRIPT_OR + ' ' + _SCRIPT_AND)})(?![\u0370-\u1fff\u3041-\u30ff\uac00-\ud7a3])"
+                  r"|(?<=[)\]}0-9])\s?(?P<glued>or)\s?(?=[(A-Za-z0-9\\])|(?P<sign>\\&)")
 
 
 def _conjunction(m: re.Match) -> str:
     "The sign that stands for a word; other words stay as they are."
-    if m["words"] is None: return _ALSO if m["and1"] or m["and3"] or m["and4"] else _OR
+    if m["words"] is None: return _CONJUNCTIONS.get(m["alone"] or m["bare"] or m["script"] or m["glued"], _ALSO)
     first, *_, last = m["words"].split() or [""] * 2 if len(m["words"].split()) > 1 else ("", "")
-    if first in ("and", "or"): return (_ALSO if first == "and" else _OR) + rf"\text{{{m['words'].strip()[len(first):]}}}"
-    if last in ("and", "or"): return rf"\text{{{m['words'].rstrip()[:-len(last)]}}}" + (_ALSO if last == "and" else _OR)
+    spoken = {w: sign for w, sign in _CONJUNCTIONS.items() if len(w) > 1 or not w.isascii()}
+    if first in spoken: return spoken[first] + rf"\text{{{m['words'].strip()[len(first):]}}}"
+    if last in spoken: return rf"\text{{{m['words'].rstrip()[:-len(last)]}}}" + spoken[last]
     return m[0]
 
 
-def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool = False) -> Reading:
-    parts = [_several(p) if ";" in p or "," in p else _one(p) for p in pieces]
+def _join(pieces: list[str], kind: str, marks: tuple[str, ...] = (), meet: bool = False, both: bool = False) -> Reading:
+    parts = [_several(p) if ";" in p or "," in p or _OR in p or _ALSO in p else _one(p) for p in pieces]
     if meet and (found := _meet(parts)): return found
+    if both and all(map(_bounds, parts)) and len({p.label for p in parts}) == 1: raise Unreadable(", ".join(pieces))  # x < 1 and x > 4
     if kind in ("list", "set"): parts = [q for p in parts for q in (p.parts if p.marks == ("pm",) else (p,))]
     elif any(p.marks == ("pm",) for p in parts):  # (±3, 2) is two pairs
         both = itertools.product(*[p.parts if p.marks == ("pm",) else (p,) for p in parts])
@@ -337,7 +376,8 @@ def _several(text: str) -> Reading:
         if signs: return _join([p for p in pieces if p], "list")
     for separators in ((";",), (_OR, _ALSO, ","), (_OR, _ALSO)):
         pieces, signs = split(found, (*separators, _OR, _ALSO) if separators == (";",) and ";" in text else separators)
-        if any(s in separators for s in signs) and len(pieces := [p for p in pieces if p]) > 1: return _join(pieces, "list", (), _OR not in signs)
+        if any(s in separators for s in signs) and len(pieces := [p for p in pieces if p]) > 1:
+            return _join(pieces, "list", (), _OR not in signs, _ALSO in signs and _OR not in signs)
     return _one(text.strip(_OR + _ALSO + " "))
 
 # %% ../nbs/01b_reading.ipynb #aa03meet
@@ -583,7 +623,7 @@ def _without_words_before(text: str) -> str:
 def _one(text: str) -> Reading:
     "One answer: a relation, a union, something in brackets, or a value."
     text = _MINUS_SET.sub(r"\1 \\setminus ", text.strip())
-    if found := _named(text): return found
+    if found := _named(text) or _time(" ".join(re.sub(_TEXT, r" \1 ", text).split())): return found
     try: text = _without_words_before(text)
     except Unreadable: return Reading("text", re.sub(_TEXT, r"\1", text))
     if found := _residue(text) or _notation(text): return found
@@ -603,21 +643,34 @@ def _one(text: str) -> Reading:
 _BASE = re.compile(r"([+-]?)\(?\s?(?:\\text\s?\{\s?)?([0-9][0-9A-Fa-f]{0,40}|[A-F][0-9A-F]{1,40})\s?\}?\s?\)?"
                    r"(?:\s?_\s?\{?\s?\(?\s?(?:\\text\s?\{\s?)?([0-9]{1,2}|[a-z]{3,9})\s?\}?\s?\)?\s?\}?"
                    r"|\s?\(?\s?(?:\\text\s?\{\s?\(?\s?)?(?:in )?base[- ](?:\}\s?)?([0-9]{1,2}|[a-z]{3,9})\s?\)?\s?\}?\s?\)?)")
-_TIME = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?\s?(?:\\text\s?\{)?\s?(?:([aApP])\.?\s?[mM]\.?)?\s?\}?")
+_TIME = re.compile(r"(?:at )?([0-9]{1,2})(?:([:.])\s?([0-9]{2})(?::([0-9]{2}))?)?\s?(?:\\text\s?\{\s?)?(?:(o'\s?clock|hours|hrs|h|Uhr)\s?)?"
+                   r"(?:([aApP])\.?\s?[mM]\.?|(?:in the )?(?i:(morning)|(afternoon|evening))|(at night)|(noon)|(midnight))?\s?\}?")
+
+
+def _time(text: str) -> Reading | None:
+    "6:30 p.m., 18:30, 10.50 pm, 9 o'clock, 12 noon: a time of day in minutes, and whether the half of the day is known."
+    match = _TIME.fullmatch(text)
+    if not match: return None
+    hour, sign, minute, second, clock, half, morning, later, night, noon, midnight = match.groups()
+    known = bool(half or morning or later or night or noon or midnight)
+    if not (sign == ":" or known or clock in ("o'clock", "o' clock", "Uhr")) or sign == "." and not (known or clock): return None
+    if second and not known or clock in ("hours", "hrs", "h") and (known or sign != ":"): return None
+    hour, minute = int(hour), int(minute or 0)
+    if hour > 24 or minute > 59 or int(second or 0) > 59 or (noon or midnight) and (hour, minute) != (12, 0): return None
+    late = (half or "").lower() == "p" or bool(later or noon or night and 5 < hour < 12)
+    if known and hour > 12 and not late or known and hour == 0 and late: return None
+    hour = hour if not known or hour > 12 else hour % 12 + 12 * late
+    return Reading("time", str(60 * hour % 1440 + minute + Fraction(int(second or 0), 60)), marks=("p" if late else "a" if known or clock == "hours" else "",))
 _MOD = re.compile(r"\s?\(?\s?(?:\\text\s?\{\s?\(?\s?mod(?:ulo)?\s?\}|\\(?:pmod|bmod|mod|pod)(?![A-Za-z])|(?<![A-Za-z\\])mod(?:ulo)?(?![A-Za-z]))"
                   r"\s?\{?\s?([0-9]{1,30}|[A-Za-z])\s?\}?\s?\)?\s?\.?")
 
 
 def _notation(text: str) -> Reading | None:
-    "A numeral with its base, a time of day, or a ratio of three or more."
+    "A numeral with its base, or a ratio of three or more."
     if match := _BASE.fullmatch(text):
         base = match[3] or match[4]
         base = int(base) if base.isdigit() else int(number_word(base) or 0) if "frac" not in (number_word(base) or "") else 0
         if 2 <= base <= 36 and all(int(d, 36) < base for d in match[2]): return Reading("base", match[1] + match[2].upper().lstrip("0"), marks=(str(base),))
-    if (match := _TIME.fullmatch(text)) and (match[2] or match[3]) and int(match[1]) <= 24 and int(match[2] or 0) < 60:
-        half = (match[3] or "").lower()
-        hour = int(match[1]) % 12 + 12 * (half == "p") if half else int(match[1])
-        return Reading("time", str(60 * hour + int(match[2] or 0)), marks=(half,))
     if 2 <= text.count(":") <= 7 and all(p.strip() for p in text.split(":")) and not re.search(r"[,;={}<>]|\\\{", re.sub(r"\\frac\{[^{}]*\}\{[^{}]*\}", "", text)):
         return Reading("ratio", text, tuple(map(_one, text.split(":"))))
     return None
@@ -657,6 +710,24 @@ _HOLES = re.compile(r"(?:x is |x = |x \\in )?(?:all|any|every)(?: (?:real|the|x)
                     r"(?:\\neq|,?(?: ?except(?: for)?| ?other than| ?but| ?not equal to| ?excluding| ?besides))(?: x ?=| x ?\\neq)? ?(\S.*)")
 
 
+_CLOCK = {"noon": 720, "midday": 720, "midnight": 0}
+_SPOKEN_TIME = re.compile(r"(?:(half|(?:a )?quarter) (past|to|after) )?([a-z]{3,6}|[0-9]{1,2})(?: (o'? ?clock))?(?: (a|p)\.?m\.?)?")
+_ENDLESS = re.compile(r"(?:there (?:are|exist|is) |it has |has )?(?:infinitely many|an infinite (?:number|amount) of|infinite(?= [a-z]{3,14}s\b)|infinite number of)"
+                      r"(?: (?:real|complex|integer|positive|such|distinct|different|possible|of))*(?: (?:(?:solutions?|values?|answers?|them|roots?)|([a-z]{3,14})))?(?: exist)?"
+                      r"|(?:an )?infinite (?:number|amount)()")
+_ENDLESS_ABROAD = set("无穷多|无穷多个|无数个|无数多个|无限多|无穷多解|无数解|无穷多个解|無限個|無数|unendlich viele|unendlich viele lösungen|une infinité|"
+                      "une infinité de solutions|infinitas soluciones|infinite soluzioni|infinitas soluções|infinitas|бесконечно много|бесконечно много решений".split("|"))
+
+
+def _spoken_time(match: re.Match) -> Reading | None:
+    "Half past nine, a quarter to ten, nine o'clock; None for a number in words."
+    part, way, hour, clock, half = match.groups()
+    hour = int(hour) if hour.isdigit() else _CARDINALS.get(hour, 99)
+    if not (part or clock) or not 1 <= hour <= 12 or part == "half" and way == "to": return None
+    minutes = 60 * (hour % 12 if half else hour) + (30 if part == "half" else 15 if part else 0) * (-1 if way == "to" else 1) + 720 * (half == "p")
+    return Reading("time", str(minutes % 1440), marks=(half or "",))
+
+
 def _named(text: str) -> Reading | None:
     "What has a name of its own: no solution, infinity, all real numbers, a number in words."
     if not re.search(r"[a-z]{3}|DNE|\A[Nn][Oo]\b|\\text|[\u3400-\u9fff]", text): return None
@@ -665,6 +736,10 @@ def _named(text: str) -> Reading | None:
     if _NOTHING.fullmatch(plain): return Reading("set", r"\emptyset")
     if plain in _SYNONYMS: return Reading("value", _SYNONYMS[plain])
     if _MISSING.fullmatch(plain): return Reading("text", "does not exist")
+    if plain in _CLOCK: return Reading("time", str(_CLOCK[plain]), marks=("p" if _CLOCK[plain] else "a",))
+    if (match := _SPOKEN_TIME.fullmatch(plain)) and (found := _spoken_time(match)): return found
+    if match := _ENDLESS.fullmatch(plain): return Reading("text", f"infinitely many {match[1] or match[2] or ''}".strip())
+    if plain in _ENDLESS_ABROAD: return Reading("text", "infinitely many")
     if found := number_word(plain): return value(found)
     if match := _HOLES.fullmatch(plain):
         return Reading("union", "", (Reading("value", r"\mathbb{R}"), Reading("set", "", _alone(_several(match[1])))), marks=(r"\setminus",))
@@ -675,24 +750,36 @@ def _alone(r: Reading) -> tuple[Reading, ...]: return r.parts if r.kind in ("lis
 
 # %% ../nbs/01b_reading.ipynb #ea682fab
 _BEHIND = re.compile(r"[,;.]?\s?(?:\\text\s?\{\s?,?\s?)?(?<![A-Za-z\\])"
-                     r"(?:where|for (?:all|any|every|some|each|integers?)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))"
+                     r"(?:where|which|attained|achieved|obtained|reached|being|for (?:all|any|every|some|each|integers?|real|reals|arbitrary|constants?|complex)|for(?= ?\}?\s?[A-Za-z]\s?(?:[=<>\\]|,|\Z))"
                      r"|with|when|if|such that|as|since|because|provided)\b"
                      r".*\Z", re.DOTALL)
-_PARAMETER = re.compile(r"(?:(?<![\s,;(])(?:[\s,;(]*[,;(]\s?|\s(?=[A-Za-z]\s?\\in))|\A)(?:\\forall\s?)?"
-                        r"(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
+_SYMBOL = r"(?<![A-Za-z\\])(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|lambda|mu|nu|theta|phi|psi|omega)(?![A-Za-z]))(?:_[A-Za-z0-9])?"
+_PARAMETER = re.compile(r"(?:(?<![\s,;(])(?:[\s,;(]*[,;(]\s?|\s(?=(?:[A-Za-z]|\\[a-z]{2,6})(?:_[A-Za-z0-9])?\s?\\in(?![A-Za-z])))|\A)(?:\\forall\s?)?"
+                        + rf"{_SYMBOL}(?:\s?,\s?{_SYMBOL}){{0,4}}" + r"\s?\\in\s?(?:\\mathbb\s?\{?\s?[CNQRZ]\s?\}?|\\\{[^{}]*\\\})"
                         r"\s?(?:\^[+*]|\^\{[+*]\}|_\+|_\{[^{}]*\}|_[0-9]|\^[0-9])?\s?\)?\s?\.?\Z")
 _SAID = r"(?:integers?|constants?|reals?|arbitrary|natural|any|parameters?|numbers?)"
-_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?(?<![A-Za-z\\])[A-Za-z](?:\s?,\s?[A-Za-z]){0,4}\s?"
+_DECLARED = re.compile(r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?" + rf"{_SYMBOL}(?:\s?,\s?{_SYMBOL}){{0,4}}\s?"
                        rf"(?:\\text\s?\{{(?=[^{{}}]*\b{_SAID}\b)[^{{}}]*\}}|(?=[a-z ]{{0,40}}\b{_SAID}\b)[a-z ]{{1,60}})\s?\)?\s?\.?\Z")
 _EXCEPT = re.compile(r"(?:,|\\text\s?\{[^{}]*\})\s?\(?\s?[A-Za-z]\s?\\neq\s?[^,;=<>]*\Z")
 _EXPLAINED = re.compile(r"\s?(?:\\text\s?\{\s?)?\((?:[^()]|\([^()]*\))*\)\s?\}?\s?\.?\Z")
-_SIGNS_OF_RELATION = re.compile(r"[=<>]|\\(?:leq|geq|neq|in|to|equiv|mid|infty|subset|mathbb)(?![A-Za-z])")
+_IN_SET = r"\bin\s{0,2}\}?\s?(?:\\mathbb\s?\{?[CNQRZ]\}?|[CNQRZ])(?![A-Za-z])"
 
 
 def _declared(clause: str) -> tuple[str, ...]:
     "The names that a clause declares to stand for any number."
-    if not re.search(rf"\\in(?![A-Za-z])|\b{_SAID}\b", clause): return ()
-    return tuple(dict.fromkeys(re.findall(r"(?<![A-Za-z\\{])([A-Za-z](?:_[A-Za-z0-9])?)(?![A-Za-z])", re.sub(r"\\mathbb\s?\{?[A-Z]\}?|\ba\b", " ", clause))))
+    if not re.search(rf"\\in(?![A-Za-z])|\b{_SAID}\b|{_IN_SET}", clause): return ()
+    clause = re.sub(rf"\\mathbb\s?\{{?[A-Z]\}}?|{_IN_SET}|\ba (?=(?!is|are|and|in|be)[a-z]{{3}})", " ", re.sub(_TEXT, r" \1 ", clause))
+    return tuple(dict.fromkeys(re.findall(rf"(?<!\{{)({_SYMBOL})(?![A-Za-z])", clause)))
+
+
+def _of_any(clause: str) -> bool:
+    "Does a clause say of its names no more than which set they are from?"
+    plain = re.sub(rf"\\mathbb\s?\{{?[A-Z]\}}?|{_IN_SET}|\\(?:in|forall|text)(?![A-Za-z])", " ", re.sub(_TEXT, r" \1 ", clause))
+    return not re.search("[0-9<>=]", re.sub("_[0-9]", "", plain)) and set(re.findall("[a-z]{2,}", plain.lower())) <= _DECLARING
+
+
+_DECLARING = set("where with for all any every some each are is and real reals integer integers constant constants arbitrary natural number numbers "
+                 "parameter parameters complex in an be can being value values alpha beta gamma delta lambda mu nu theta phi psi omega".split())
 
 
 def _of_integers(clause: str) -> bool: return bool(re.search(r"\\mathbb\s?\{?[ZN]|integer|natural", clause))
@@ -702,11 +789,22 @@ def _rival(clause: str) -> bool:
     "Does a clause hold another value, rather than a condition?"
     words = re.sub(_TEXT, r" \1 ", clause)
     if _ELSE.search(words): return True
+    if _HEDGES & set(re.findall(r"[^\W\d_]+", words.lower())) and re.search(r"[0-9]|\\[a-z]", words): return True
+    if re.match(r"\A\W*(?:which|that|attained|achieved|reached|obtained|being|namely)\b", words): return _says_otherwise(words)
     pieces = re.split(r"[,;]", re.sub(r"\A\W*[a-z]+(?: (?:that|all|any|every|some|each|integers?))?", "", words.strip(), flags=re.IGNORECASE))
     return any(number(p.strip(" .")) for p in pieces) and not _SIGNS_OF_RELATION.search(words)
 
 
+def _says_otherwise(words: str) -> bool:
+    "Does a relative clause name a value of its own, or deny the one before it?"
+    said = re.findall(r"[^\W\d_]+", re.sub(r"\\[A-Za-z]+", " ", words).lower())
+    if {"not", "wrong", "incorrect", "false", "no", "never", "and", "but"} & set(said) or set(said) & set(_CARDINALS) - {"one", "zero"}: return True
+    if re.search(r"(?<![A-Za-z])(?:is|are|was|be|equals?|being|gives?|makes?|means|namely|as|to|than|say)\s{0,3}[$(]?\s{0,3}(?:[-+]?[0-9.]|\\(?!text)|[A-Za-z]\s?[-+^*/])", words): return True
+    return bool(re.search("[0-9]", words)) and not _SIGNS_OF_RELATION.search(words)
+
+
 def _is_explanation(clause: str) -> bool:
+    if _hedged(re.sub(_TEXT, r" \1 ", clause)): return False
     words = re.sub(r"\\(?!text)[A-Za-z]+", " ", re.sub(_TEXT, r" \1 ", clause))
     said = set(re.findall(r"(?<![A-Za-z])(?:[a-z]{3,}|as|is|we|by|so|if|it)(?![A-Za-z])", words)) - _FUNCTION_NAMES
     return bool(said) and not re.search(r"(?<![A-Za-z])(?:or|else|otherwise|mod|base|not)(?![A-Za-z])|[\u3400-\u9fff]", words)
@@ -716,19 +814,20 @@ def read(
     text: str,  # In one spelling
 ) -> Reading:
     "What an answer says; `Unreadable` if its brackets do not match."
-    plain, bound, whole = re.sub(_TEXT, r"\1", text), (), False
+    plain, bound, whole, free = re.sub(_TEXT, r"\1", text), (), False, True
     if found := _named(text) or _letters_only(plain): return found
     if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain):
         return Reading("text", plain)
     if found := _spoken_cases(text): return found
-    for clause, refuse in ((_EXPLAINED, None), (_BEHIND, None), (_PARAMETER, None), (_DECLARED, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq|\\in(?![A-Za-z])")):
+    for clause, refuse in ((_EXPLAINED, None), (_BEHIND, None), *((_PARAMETER, None),) * 4, (_DECLARED, None), (_EXCEPT, r"[<>=]|\\neq|\\[lg]eq|\\in(?![A-Za-z])")):
         match = clause.search(text)
         if not match or clause is _EXPLAINED and not _is_explanation(match[0]): continue
         head = text[:match.start()]
         if not head.strip() or refuse and re.search(refuse, head) or not _closed(head): continue
         if clause is _BEHIND and _rival(match[0]): raise Unreadable(text)
-        text, bound, whole = head, bound + _declared(match[0]), whole or _of_integers(match[0])
-    return replace(found, bound=found.bound + bound, whole=found.whole or whole) if (found := _several(text)) and bound else found
+        text, bound, whole, free = head, bound + _declared(match[0]), whole or _of_integers(match[0]), free and (clause is _EXPLAINED or _of_any(match[0]))
+    found = _several(text)
+    return replace(found, bound=found.bound + bound, whole=found.whole or whole, free=free) if bound or not free else found
 
 
 def _letters_only(plain: str) -> Reading | None:
@@ -777,6 +876,9 @@ def program(
     return tree if _is_formula(tree) else None
 
 # %% ../nbs/01b_reading.ipynb #ac6a3685
+_QUANTITY = re.compile(r"\s{0,2}([+-]?[0-9]{1,30}(?:[.,/][0-9]{1,30}){0,9})(?: |(?=%|°))([A-Za-z%][^0-9{}\\=<>]{0,60}[A-Za-z.%]|[A-Za-z%])\s?\.?\s?")
+_CLOCK_WORDS = re.compile(r"(?<=[0-9])\s?(?:[aApP]\.?\s?[mM]\.?(?![A-Za-z])|o'\s?clock)")
+_DEGREES_IN_TEXT = re.compile(r"\\text\s?\{\s?([+-]?[0-9.,]{1,30})\s?\^\{\\circ\}\s?([CF]?)\s?\}")
 _MATHS_IN_TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _REVERSED = [(re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\["), r"(\1)"), (re.compile(r"\[([^\[\],;]+[,;][^\[\],;]+)\["), r"[\1)"),
              (re.compile(r"\]([^\[\],;]+[,;][^\[\],;]+)\]"), r"(\1]")]
@@ -789,9 +891,14 @@ _AXIS = re.compile(r"(?:\\(?:hat|vec)\{?|\{)?\\?([ijk])(?:math)?\}?\Z")
 
 def _unwrapped(text: str) -> str:
     r"Mathematics out of `\text`: what holds a digit or a sign, no word, and is no unit."
+    text = _DEGREES_IN_TEXT.sub(r"\1^{\\circ}\2", text)
+
     def unwrap(match):
         inside = match[1]
-        words = [w for w in re.findall("[A-Za-z]{2,}", inside) if w not in ("and", "or", "mod", "base")]
+        if m := _QUANTITY.fullmatch(inside): return rf"{m[1]} \text{{ {m[2]}}}" if not _TIME.fullmatch(inside) else inside
+        plain = _CLOCK_WORDS.sub(" ", inside)
+        words = [w for w in re.findall("[A-Za-z]{2,}", plain) if w not in ("mod", "base") and w not in _CONJUNCTIONS]
+        if not words: inside = re.sub(r"(?<=[0-9)]) ([oyei]) (?=[-+0-9(\\])", r" \\text{ \1 } ", inside)
         return match[0] if words or not re.search(r"[0-9+=<>^*|-]", inside) or unit(inside) else inside
     return _MATHS_IN_TEXT.sub(unwrap, text)
 

@@ -353,6 +353,9 @@ def test_reasons(gold, answer, reason): assert (at_once("compare", gold, answer)
     (r"\boxed{1}, \boxed{2}, or \boxed{3}", "1, 2, 3"), (r"\boxed{1}. So \boxed{2}", "2"), (r"\boxed{1} = \boxed{2}", "2"), (r"\boxed{}", ""),
     (r"\\boxed{11}", "11"), (r"\boxed{1} papers and \boxed{2} bins", "1, 2"), (r"so \boxed 5", "5"), (r"$\boxed 5$", "5"), (r"$\boxed\pi$.", r"\pi"),
     (r"$\boxed \frac{1}{2}$", r"\frac{1}{2}"), ("put it in \\boxed as usual", None), ("$x_1 = \\boxed{3}$\n$x_2 = \\boxed{5}$", "3, 5"), ("$x_1 = \\boxed{3}$ gives $y_2 = 4 + \\boxed{5}$", "5"),
+    ("1. $\\boxed{2}$\n2. $\\boxed{9}$", "2, 9"), ("So:\n1) \\boxed{2}\n\n2) \\boxed{9}\n\n3) \\boxed{4}", "2, 9, 4"), ("(a) $x = \\boxed{2}$,\n(b) $x = \\boxed{9}$.", "2, 9"),
+    ("**1.** $\\boxed{2}$\n**2.** $\\boxed{9}$", "2, 9"), ("i. $\\boxed{2}$\nii. $\\boxed{9}$", "2, 9"), ("1. $\\boxed{2}$\n3. $\\boxed{9}$", "9"),
+    ("1. We get \\boxed{2}\n2. Then \\boxed{9}", "9"), ("1. $\\boxed{2}$ is not enough\n2. $\\boxed{9}$", "9"), ("1. $\\boxed{2}$\nWait.\n1. $\\boxed{9}$", "9"),
     ("$a_1=\\boxed{3}$\n\n$a_2=\\boxed{4}$\n\n$a_3=\\boxed{5}$", "3, 4, 5"), ("}}}{{{" * 100 + r"\boxed{12}", "12")])
 def test_boxes(response, answer): assert boxed(response) == answer == extract(response)
 
@@ -1415,6 +1418,390 @@ KINDS = r"""
 - 9 | \{9\} \cup \{10\}
 - -9 | \text{9}
 - 9 | -\text{9}
+# guesses in brackets
+- 8 | 8 \text{ (possibly } 9\text{)}
+- 8 | 8 \text{ (maybe 9)}
+- 8 | 8 (perhaps 9)
+- 8 | 8 \text{ (alternatively, } 9\text{)}
+- 8 | 8 \text{ (not sure, it could be } 9\text{)}
+- 8 | 8 \text{ (or possibly nine)}
+- 8 | 8 \text{ (9 if } n \text{ is odd)}
+- 8 | 8 \text{ (9 is also possible)}
+- 8 | 8 \text{ (another answer is } 9\text{)}
+- x=8 | x=8 \text{ (x = 9 might work as well)}
+- 8 | 8 \text{ (oder } 9\text{)}
+- 8 | 8 \text{, perhaps } 9
+- 8 | 8 \text{ where it may be } 9
++ 8 | 8 \text{ (since } 2^3 = 8\text{)}
++ 8 | 8 \text{ (the value } -8 \text{ is rejected)}
++ 8 | 8 \text{ (because } x>0\text{)}
++ 8 | 8 \text{ (x = -8 is extraneous)}
++ x+1 | x+1 \text{ (for all real } x\text{)}
+# sets in sets
+- \{\{1\},\{2\}\} | \{1,2\}
+- \{1,2\} | \{\{1\},\{2\}\}
+- \{1,2\} | \{\{1,2\}\}
+- 7 | \{\{7\}\}
+- \{\{1\},2\} | \{1,\{2\}\}
+- (\{1\},2) | (1,2)
+- \{\emptyset,\{\emptyset\}\} | \{\emptyset\}
++ \{\{1\},\{2\}\} | \{\{2\},\{1\}\}
++ \{\{1,2\},\{3\}\} | \{\{3\},\{2,1\}\}
++ 7 | \{7\}
++ \{7\} | 7
++ \{1,2\} | {1,2}
++ (\{1\},\{2\}) | (\{1\},\{2\})
+# and of inequalities
+- (-\infty,-1)\cup(4,\infty) | x<-1 \land x>4
+- (-\infty,-1)\cup(4,\infty) | x<-1 \wedge x>4
+- (-\infty,-1)\cup(4,\infty) | x<-1 \text{ and } x>4
+- (-\infty,-1]\cup[4,\infty) | x \le -1 \text{ und } x \ge 4
+- (-\infty,2)\cup(2,\infty) | x<2 \text{ and } x>2
+- x<1 \text{ or } x>2 | x<1 \text{ and } x>2
++ (-\infty,-1)\cup(4,\infty) | x<-1 \lor x>4
++ (-\infty,-1)\cup(4,\infty) | x<-1, x>4
++ (-1,4) | x>-1 \land x<4
++ (-1,4) | x>-1, x<4
++ \{2\} | x \le 2 \text{ and } x \ge 2
++ (0,1)\cup(4,\infty) | x>0 \text{ and } x<1 \text{ or } x>4
++ 3, -4 | x=3 \text{ and } x=-4
++ (1,2), (3,4) | (1,2) \text{ and } (3,4)
+# clock spellings
++ 9:45\text{ a.m.} | 9{:}45 \text{ AM}
++ 1:25\text{ p.m.} | \text{1:25 PM}
++ 10:50\text{ PM} | 22{:}50
++ 10:50\text{ PM} | 22:50
++ 10:50 \text{ PM} | 10.50 pm
++ 10:50 \text{ PM} | \text{10:50 in the evening}
++ 10:50 \text{ PM} | 10\colon50\text{ p.m.}
++ 10:50 \text{ PM} | \text{at } 10:50 \text{ pm}
++ 9:00 \text{ a.m.} | 9 \text{ o'clock}
++ 9:00 \text{ a.m.} | \text{9 o'clock in the morning}
++ 9:00 \text{ a.m.} | \text{nine o'clock}
++ 12:00 \text{ p.m.} | \text{noon}
++ 12:00 \text{ a.m.} | \text{midnight}
++ 12:00 \text{ a.m.} | 00:00
++ 12:00 \text{ a.m.} | 24:00
++ 12:30 \text{ a.m.} | 0:30
++ 9:30 | \text{half past nine}
++ 9:45 | \text{a quarter to ten}
++ 2:05:30 \text{ pm} | \text{2:05:30 PM}
+- 10:50\text{ PM} | 22:05
+- 10:50\text{ AM} | 22:50
+- 10:50\text{ PM} | \text{10:50 AM}
+- 12:00 \text{ p.m.} | \text{midnight}
+- 12:30 \text{ p.m.} | 0:30
+- 9:45 | \text{a quarter past ten}
+- 10:50 | 10.5
+- 10.50 | 10:50 pm
+- 9:00 \text{ a.m.} | 9:00 \text{ p.m.}
+- 9:45 \text{ AM} | 9{:}54 \text{ AM}
++ 10.5 | 10.50
++ 2:3 | 4:6
+# index that binds
++ a_n=2^n-1 | a_k=2^k-1
++ a_n=2^n-1 | a_{m}=2^{m}-1
++ x_k=\frac{\pi}{4}+k\pi | x_n=\frac{\pi}{4}+n\pi
++ S_n=\frac{n(n+1)}{2} | S_m=\frac{m(m+1)}{2}
++ a_{n+1}=3n+1 | a_{k+1}=3k+1
++ P_n(x)=x^n+1 | P_m(t)=t^m+1
++ u_n = 3 \cdot 2^n | u_i = 3 \cdot 2^i
+- a_n=2^n-1 | a_k=2^n-1
+- a_n=2^n-1 | a_k=2^k+1
+- a_n=n+k | a_k=2k
+- a_n=2^n-1 | 2^k-1
+- a_{n+1}=2n | a_k=2k
+- f(x)=2x | f(t)=x+t
+- a_n = m^n | a_m = n^n
+# declared parameters
++ f(x)=ax+b, a,b\in\mathbb{R} | f(x)=mx+n \text{ with } m,n\in\mathbb{R}
++ f(x)=ax+b, a,b\in\mathbb{R} | f(x)=b+ax, a,b \in R
++ f(x)=ax+b, a,b\in\mathbb{R} | f(x)=m+nx \text{ with m,n in R}
++ f(x)=ax+b, a,b\in\mathbb{R} | f(x)=px+q \text{ for arbitrary constants } p, q
++ f(x)=ax+b, a\in\mathbb{R}, b\in\mathbb{R} | f(t)=ct+d, c\in\mathbb{R}, d\in\mathbb{R}
++ y=C_1e^x+C_2e^{-x}, C_1,C_2\in\mathbb{R} | y=Ae^x+Be^{-x}, A,B\in\mathbb{R}
++ f(x)=ax^2+bx+c, a,b,c\in\mathbb{R} | f(x)=px^2+qx+r, p,q,r\in\mathbb{R}
++ (s,t,s+t), s,t\in\mathbb{Z} | (a,b,a+b), a,b\in\mathbb{Z}
+- f(x)=ax+b, a,b\in\mathbb{R} | f(x)=mx+m \text{ with } m\in\mathbb{R}
+- f(x)=ax+b, a,b\in\mathbb{R} | f(x)=mx^2+n, m,n\in\mathbb{R}
+- f(x)=ax+2b, a,b\in\mathbb{R} | f(x)=mx+n^2, m,n\in\mathbb{R}
+- f(x)=ax+a, a\in\mathbb{R} | f(x)=mx+n, m,n\in\mathbb{R}
+- (s,t,s+t), s,t\in\mathbb{Z} | (a,b,a-b), a,b\in\mathbb{Z}
+- ax+by | mx+ny
+- y=Ce^{2x} | y=Ae^{2x}
+# relative clauses
++ 12 | 12, \text{ which is the minimum value}
++ 12 | 12 \text{, which is attained at } x=3
++ 12 | 12, which is the maximum.
++ \frac{1}{2} | \frac12, \text{ which is what we wanted}
++ x=12 | x=12, \text{ which satisfies the equation}
++ 12 | 12 \text{ attained when } a=b=2
+- 12 | 12, \text{ which is } 13
+- 12 | 12, \text{ which is not the answer}
+- 12 | 12, \text{ which is wrong, so } 13
+- 12 | 12, \text{ which equals } 13
+- 12 | 12, \text{ which could be } 13
+- 12 | 12, \text{ which is one more than eleven, thirteen}
+- 12 | 13, \text{ which is the minimum value}
+- 13 | 12, \text{ which is } 13 \text{ when } x=1
+# factors in brackets
++ 5^2\cdot 11\cdot 13 | 5^2(11)(13)
++ 5^2\cdot 11\cdot 13 | (5^2)(11)(13)
++ 2^{3}\cdot 7 | 2^{3}(7)
++ 2^3 \cdot 3^2 | (2^3)(3^2)
++ 7! \cdot 3 | 7!(3)
++ 5^2\cdot 11\cdot 13 | (11)(13)(5)^2
+- 5^2\cdot 11\cdot 13 | 5^2(11)(12)
+- 5^{211} | 5^2(11)
+- 2^{37} | 2^3(7)
+# infinitely many
++ \text{infinitely many} | \text{infinitely many solutions}
++ \text{infinitely many} | \text{There are infinitely many solutions}
++ \text{infinitely many} | \text{an infinite number of solutions}
++ \text{infinitely many solutions} | \text{Infinitely many}
++ \text{infinitely many} | \text{infinite solutions}
++ \text{infinitely many} | \text{infinitely many primes}
++ \text{infinitely many} | 无穷多
+- \text{infinitely many} | \text{finitely many}
+- \text{infinitely many} | \text{not infinitely many}
+- \text{infinitely many} | \text{no solutions}
+- \text{infinitely many primes} | \text{infinitely many squares}
+- 5 | \text{infinitely many solutions}
+# more conjunctions
++ 5, 6 | 5 \text{ или } 6
++ 5, 6 | \text{5 или 6}
++ 5, 6 | x=5 или x=6
++ 5, 6 | 5 \text{ и } 6
++ 5, 6 | 5 и 6
++ 5, 6 | 5 \text{ y } 6
++ 5, 6 | \text{5 y 6}
++ 5, 6 | 5 \text{ e } 6
++ 5, 6 | 5 \text{ und } 6
++ 5, 6 | \text{5 und 6}
++ 5, 6 | 5と6
++ 5, 6 | 5 または 6
++ 5, 6 | 5 \text{ veya } 6
++ 5, 6 | x=5 \text{ lub } x=6
++ 5, 6 | 5 또는 6
++ (-\infty,1)\cup(4,\infty) | x<1 \text{ или } x>4
++ [1,4) | x \ge 1 \text{ и } x<4
+- 5 | 5 \text{ или } 6
+- 5 | 5 и 6
+- 5 | \text{5 oder 6}
+- 56 | 5 \text{ y } 6
+- 30 | 5 \text{ e } 6
+- 5, 6 | 5 \text{ или } 7
+- (-\infty,1)\cup(4,\infty) | x<1 \text{ и } x>4
++ 2e | 2e
++ 3i+4 | 4+3i
+# a number with its unit in words
++ 36^\circ | \text{36 degrees}
++ 36^\circ | 36 \text{ degrees}
++ 5 | \text{5 cm}
++ 100\text{ cm} | \text{1 m}
++ 50\% | \text{50 percent}
++ 12 | \text{12 inches}
++ 2.5\text{ hours} | \text{2.5 hours}
++ \text{45 mph} | 45
++ 5 | \text{5 apples}
+- 36^\circ | \text{63 degrees}
+- 5\text{ cm} | \text{5 m}
+- 5 | \text{5 million}
+- 5 | \text{5 or more}
+- 5 | \text{5 less than 10}
+- 5 | \text{5 not}
+- 36^\circ | \text{36 radians or so}
+# functions abroad
++ \tan x | \operatorname{tg} x
++ \tan x | \tg x
++ \tan x | \mathrm{tg}\,x
++ \cot x | \operatorname{ctg} x
++ \cot^2 x | \operatorname{ctg}^2 x
++ \arctan 2 | \operatorname{arctg} 2
++ \arctan 2 | \arctg 2
++ \sinh x | \operatorname{sh} x
++ \cosh x | \operatorname{ch}(x)
++ \tanh x | \operatorname{th} x
++ \frac{1}{\sin x} | \operatorname{cosec} x
++ \sin x | \operatorname{sen} x
++ \operatorname{arcctg} 2 | \text{arccot } 2
++ \sinh^2 x | \frac{\operatorname{ch} 2x - 1}{2}
+- \tan x | \operatorname{ctg} x
+- \cosh x | \operatorname{sh} x
+- \tan x | \operatorname{tg} 2x
+- \arctan 2 | \operatorname{arcctg} 2
+- \sin x | \operatorname{sh} x
++ 5 | 5\mathrm{th}
+# a sentence says a word
++ isosceles | \text{The triangle is isosceles}
++ \text{isosceles} | The triangle is isosceles.
++ blue | \text{The ball is blue}
++ \text{circle} | \text{The curve is a circle}
++ \text{right triangle} | \text{It is a right triangle}
++ \text{Monday} | \text{The day is Monday}
++ square | \text{Triangle ABC is a square}
+- isosceles | \text{The triangle is not isosceles}
+- isosceles | \text{The triangle is isosceles or scalene}
+- blue | \text{The ball is light blue}
+- blue | \text{No ball is blue}
+- blue | \text{Neither ball is blue}
+- blue | \text{It is false that the ball is blue}
+- isosceles | \text{The triangle is never isosceles}
+- isosceles | \text{The triangle is scalene}
+- \text{circle} | \text{The curve is a semicircle}
+- no | \text{The answer is yes, the triangle is no}
+# factors in brackets 2
+- 24 | x(11)(13)
++ 143x | (11)(13)x
++ 6(x+1) | (x+1)(2)(3)
+- 24x | (11)(13)x
+# clocks 2
++ 18:30, 9:15 | \text{6:30 PM}, \text{9:15 AM}
++ 6:30\text{ pm} | 6{:}30\,\text{p.m.}
++ 3 | 3:1
+- 6:30\text{ pm} | 6:03 \text{ pm}
++ 9:00 \text{ PM} | 21:00 \text{ hours}
+- 21 | 9 \text{ pm}
+- 9 | 9 \text{ pm}
+# conditions of parameters
+- f(x)=ax+b, a,b\in\mathbb{Z} | f(x)=mx+n, m,n\in\mathbb{R}
+- f(x)=ax+b, a,b\in\mathbb{R} | f(x)=mx+n \text{ where } m,n \text{ are primes}
+- f(x)=ax+b, a,b\in\mathbb{R} | f(x)=mx+n, m,n\in\mathbb{R}, m>0
+# hedges 2
+- 8 | 8 [possibly 9]
+- 8 | 8 \text{ maybe}
+- 8 | 8 \text{ or so}
+- A | \text{A (maybe B)}
+- \text{Yes} | \text{Yes (possibly no)}
+- \{1,2\} | \{1,2\} \text{ (perhaps also } 3\text{)}
+- (1,2) | (1,2) \text{ (possibly } (2,1)\text{)}
++ 8 | 8 \text{ (eight)}
++ 8 | 8 \text{ (as } 2 \cdot 4 = 8\text{)}
++ 8 | 8 \text{ (the maximum)}
++ 8 | 8 \text{ (by AM-GM)}
++ 8 | 8 \text{ (the answer)}
+# more spellings
++ 9:45\text{ a.m.} | 9:45am
++ 9:45\text{ a.m.} | 9:45 A.M.
++ 9:45\text{ a.m.} | \mathrm{9:45\ AM}
++ 9:45\text{ a.m.} | 9:45\,\mathrm{AM}
++ 9:45\text{ a.m.} | 09:45
++ 9:45\text{ a.m.} | \text{9:45 a.m.}
++ 9:45\text{ a.m.} | 9\!:\!45 \text{ AM}
++ 3:00 \text{ PM} | 3 \text{ PM}
++ 3:00 \text{ PM} | 3 \text{ o'clock}
++ 3:00 \text{ PM} | \text{three o'clock}
++ 3:00 \text{ PM} | 15:00
++ 3:00 \text{ PM} | \text{3 o'clock PM}
++ 3:00 \text{ PM} | 3 \text{ in the afternoon}
++ 3:00 \text{ PM} | 3\text{ p.m}
++ 12:00 \text{ noon} | 12:00 \text{ PM}
++ \text{noon} | 12 \text{ PM}
+- \text{noon} | 12 \text{ AM}
+- 3 | 3 \text{ o'clock PM}
++ 7 | 7 \text{ hours}
++ 2:30 | 2:30
+- 2:30 \text{ PM} | 2:30 \text{ AM}
++ 14:05 | 2:05 \text{ pm}
+- 14:05 | 4:05 \text{ pm}
++ 8:15 \text{ PM} | 8.15 \text{ p.m.}
++ a_n=3n+2 \text{ for } n\ge 1 | a_k=3k+2 \text{ for } k \ge 1
++ x_n = (-1)^n | x_k=(-1)^k
++ T_n=n^2 | T_m=m^2, m\in\mathbb{N}
++ F(n)=n^2 | F(k)=k^2
++ z_k=e^{2\pi i k/5} | z_j=e^{2\pi i j/5}
+- a_n=n^2 | a_k=k^3
++ \tan 15^\circ | \operatorname{tg}15^\circ
++ \tan(x+y) | \text{tg}(x+y)
++ \ln x | \operatorname{ln} x
++ \operatorname{arctg} x | \arctan x
++ \frac{\tan x}{2} | \frac{\operatorname{tg} x}{2}
++ \tan^2 x | \operatorname{tg}^{2}x
++ \cot\frac{x}{2} | \operatorname{ctg}\frac{x}{2}
++ 2\sinh x | e^x - e^{-x}
++ 2\sinh x | 2\operatorname{sh}x
++ \sinh x\cosh x | \operatorname{sh}x\operatorname{ch}x
++ \arcsin x | \operatorname{Arcsin} x
++ 2^2(3)(5) | 60
++ 3^2 \cdot 7 \cdot 11 | 3^2 (7) (11)
++ 2 \cdot 3 \cdot 5^2 | (2)(3)(5^2)
++ 2^3\cdot 5 | \left(2^3\right)\left(5\right)
++ 36 | 36 \text{ degrees}
++ 36^\circ | \mathrm{36\ degrees}
++ 36^\circ | \text{36°}
++ 36^\circ | \text{36 deg}
++ 15\text{ cm} | \text{15 centimeters}
++ 15\text{ cm} | \text{0.15 m}
++ 1,234 | \text{1,234 people}
++ \frac{3}{4} | \text{3/4 of the pie}
++ -5^\circ\text{C} | \text{-5 °C}
++ \$15 | \text{\$15}
++ even | \text{The function is even}
++ \text{red} | \text{The answer is red}
++ \text{red} | \text{The color of the ball is red}
+- \text{red} | \text{The color of the ball is dark red}
++ \text{parabola} | \text{It is a parabola}
++ \text{parallel} | \text{The lines are parallel}
+- \text{parallel} | \text{The lines are not parallel}
++ \text{diverges} | \text{The series diverges}
+- \text{converges} | \text{The series diverges}
++ \text{converges} | \text{The series converges}
+- \text{converges} | \text{The series converges or diverges}
++ 5 | 5 \text{, which is prime}
++ 5 | 5, \text{which is the smallest such number}
++ 5 | 5 \text{ which occurs when } x=2
++ 5 | 5 \text{, as desired}
++ 5 | 5, \text{ as required}
++ 5 | 5 \text{ is the minimum}
++ 5 | 5\text{, the minimum value}
++ x=2, y=3 | x=2, y=3, \text{ which is the only solution}
++ \infty | \infty, \text{ which means the limit diverges}
+- 5 | 5, \text{ which is half of } 12
+- 5 | 5, \text{ which is less than } 6 \text{, or } 7
++ \text{infinitely many} | \text{Infinitely many!}
++ \text{infinitely many} | \text{infinitely many real solutions}
++ \text{infinitely many} | \text{There exist infinitely many}
++ \text{infinitely many solutions} | \text{infinitely many triples}
+- \text{infinitely many} | \text{many}
+- \text{infinitely many} | \text{at most infinitely many}
++ 1, 2, 3 | 1, 2 \text{ und } 3
++ 1, 2, 3 | 1, 2 \text{ и } 3
++ 1, 2 | \text{x=1 или x=2}
++ 1, 2 | x = 1 \text{ або } x = 2
++ 1, 2 | 1 ή 2
++ 1, 2 | x=1 \text{ または } x=2
++ 1, 2 | 1 및 2
++ (1,2) | (1 , 2)
+- 8 | 8 \text{ (some say } 9\text{)}
+- 8 | 8 \text{ (rather } 9\text{)}
+- 8 | 8 \text{ (alternative: } 9\text{)}
+- 8 | 8 \text{ (I think 9 works too)}
+- 8 | 8 \text{ (but 9 if we count both ends)}
+- 8 | 8 \text{ (if wrong, then } 9\text{)}
+- 8 | 8\ (?9)
+- 8 | 8 \text{ (unless } n=1 \text{, then } 9\text{)}
+- 8 | 8 \text{ (not } 9\text{?)}
+- 8 | 8 \text{ (approximately } 9\text{)}
+- 8 | 8 \text{ (it is } 9 \text{ with zero)}
+- 8 | 8 \text{ (the real answer being } 9\text{)}
++ y=Ce^{2x} | y=Ce^{2x}, C\in\mathbb{R}
++ y=Ce^{2x}, C\in\mathbb{R} | y=Ae^{2x}, A\in\mathbb{R}
++ y=C_1\cos x+C_2\sin x | y=C_1\cos x+C_2\sin x
++ (t, 2t), t\in\mathbb{R} | (s,2s), s\in\mathbb{R}
++ (2k+1, k), k\in\mathbb{Z} | (2n+1,n), n\in\mathbb{Z}
++ f(x)=ax+b \text{ where } a,b \text{ are constants} | f(x)=cx+d \text{ where } c,d \text{ are constants}
++ f(x)=ax+b \text{ with real } a,b | f(x)=cx+d, c,d\in\mathbb{R}
++ 8 | 8 \text{ (out of 10)}
++ 8 | 8 \text{ (3 boys and 5 girls)}
++ 8 | 8 \text{ (by Theorem 2)}
++ 8 | 8 \text{ (from step 3)}
++ \sqrt{2} | \sqrt{2} \text{ (approximately 1.41)}
+# words that are no conjunctions
++ 2et | 2te
++ 2ve | 2ev
+- 2ve | 2
++ \text{ひとつ} | ひとつ
++ 1, -2 | 1 et -2
 """
 
 
