@@ -85,7 +85,7 @@ def alarms(
     found = {
         "sampler_drift": (drift > DRIFT, f"The log-probabilities of the update differ from those of the sampler by {drift:.3f} nats per token "
                           "(below 0.001 is usual in fp32, 0.005 to 0.018 in bf16): the gradient is that of another policy than the one that wrote the "
-                          "responses. Stop, and try compute=\"fp32\", then no gradient_checkpointing, which switches dropout and other noise on, "
+                          "responses. Stop, and try compute=\"fp32\", then without gradient_checkpointing, "
                           "then sampler=\"generate\"."),
         "regenerated_groups": (crowded, f"{again:.3g} of {groups:.3g} groups continued prefixes of failed responses (mean of the last {WINDOW} steps), "
                                "more than a quarter: the policy practises too little how to begin a response. Lower per_step "
