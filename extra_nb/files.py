@@ -181,6 +181,23 @@ def _separator(header: str, path: Path) -> str:
     return max((",", "\t", ";", "|"), key=lambda sign: (header.count(sign), sign == usual))
 
 
+class ShortRow(dict):
+    "A row of a table with fewer fields than there are columns."
+
+
+def _run_together(row: list[str], lines: list[str], separator: str, width: int) -> bool:
+    "Whether a quote that is not closed, or not where it should be, has made one field of several rows."
+    if not any('"' in line for line in lines) or (len(lines) == 1 and len(row) >= width): return False
+    try: list(csv.reader(lines, delimiter=separator, strict=True))
+    except csv.Error: return True  # the file ends, or text goes on, where a separator is due
+    if len(lines) > 1 and len(row) < width: return True
+    for field in (f.splitlines() for f in row if "\n" in f):  # closed by the quote of a later row: all lines but the last are rows themselves
+        cells = [line.split(separator) for line in field if line.strip()]
+        whole = [len(c) == width and all(x and x == x.lstrip() for x in c) for c in cells]
+        if len(whole) > 2 and all(whole[:-1]) and len(cells[-1]) < width: return True
+    return False
+
+
 def _csv(path: Path) -> Iterator[tuple[int, dict]]:
     "Rows of a table; all values are texts."
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # its own limit is 128 kB
@@ -188,18 +205,28 @@ def _csv(path: Path) -> Iterator[tuple[int, dict]]:
     with reading(path, lambda: f", after line {line}"):
         with as_text(path) as file: separator = _separator(file.readline(), path)
         with as_text(path, newline="") as file:
-            table, number = csv.reader(file, delimiter=separator), 0
+            held: list[str] = []  # the lines of the row at hand
+            table, number = csv.reader((held.append(text) or text for text in file), delimiter=separator), 0
             names = next(table, [])
+            if _run_together(names, held, separator, 1): raise _unclosed(path, 1, table.line_num)
             twice = next((name for name in names if names.count(name) > 1 and name), None)
             if twice: raise InputError(f"{path}: two columns are called {twice!r}")
+            held.clear()
             for row in table:
-                line = table.line_num
+                line, lines = table.line_num, held[:]
+                held.clear()
                 if not any(row): continue
+                if _run_together(row, lines, separator, len(names)): raise _unclosed(path, line - len(lines) + 1, line)
                 if len(row) > len(names):
                     raise InputError(f"{path}, line {line}: {len(row)} fields, but {len(names)} columns ({', '.join(names)[:80]}); "
                                      "a field that holds the separator or a line break must be quoted")
                 number += 1
-                yield number, {**dict.fromkeys(names), **dict(zip(names, row))}
+                yield number, (ShortRow if len(row) < len(names) else dict)({**dict.fromkeys(names), **dict(zip(names, row))})
+
+
+def _unclosed(path: Path, first: int, last: int) -> InputError:
+    return InputError(f"{path}, line {first}: a quote that is opened here is not closed where it should be, and lines {first} to {last} run together; "
+                      "a field that begins with a quote ends with one, and a quote inside it is written twice")
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, dict]]:

@@ -28,7 +28,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import torch
 
-from .files import FORMATS, expanded, files_of, json_lines, kind_of, rows_in, rows_of, rows_on_disk, saved_to_disk, unwritten
+from .files import FORMATS, ShortRow, expanded, files_of, json_lines, kind_of, rows_in, rows_of, rows_on_disk, saved_to_disk, unwritten
 from .types import InputError, Problem, Turn, generator, stable_hash, unknown_name
 
 # %% ../nbs/01_tasks.ipynb #d706247f
@@ -565,11 +565,11 @@ def _problem(row: dict, number: int, layout: _Layout, choices, answer, picked: i
     "The problem of a row, or the reason why there is none."
     mine = Counter()  # notes on a row that gives no problem are none
     turns, question, after, rendered = _prompt(row, layout, mine)
-    if not question.strip(): return "empty question"
+    if not question.strip(): return "row with too few fields" if isinstance(row, ShortRow) else "empty question"
     if kind := _shown(row, question, layout): return f"question with {_a(kind)}"
     name = _first_filled(row, layout.answers) if layout.answers else ""
     gold, kind = _gold(answer, name.split(".")[-1].lower() in _SOLUTIONS) if name else _gold(after[-1].content if after else None, True)
-    if not gold: return "empty answer"
+    if not gold: return "row with too few fields" if isinstance(row, ShortRow) else "empty answer"
     if kind: mine[kind] += 1
     if name and name != layout.answers[0]: mine[f"with the answer in {name!r}, as {layout.answers[0]!r} is empty there"] += 1
     if choices and not rendered:

@@ -680,3 +680,34 @@ def test_a_problem_comes_back_from_json_as_it_was():
     problem = Problem("a", "and 2+2?", "4", "chat", 2, (Turn("system", "be brief"), Turn("assistant", "yes?")), ("box",), False)
     again = Problem(**json.loads(json.dumps(asdict(problem))))
     assert again == problem and hash(again) == hash(problem) and again.turns[0].role == "system"
+
+
+# what is not used is said, and nothing is cut
+
+def table(change, sign=","):
+    "A table of 100 rows as text, whose list of lines `change` has changed."
+    lines = [sign.join(("question", "answer")), *(f"What is {i}+1?{sign}{i + 1}" for i in range(100))]
+    change(lines)
+    return "\n".join(lines) + "\n"
+
+
+def _opened(lines): lines[50] = '"' + lines[50]
+def _closed_at_the_end_of_a_row(lines): lines[50], lines[80] = '"' + lines[50], lines[80] + '"'
+def _closed_at_the_end_of_a_question(lines): lines[50], lines[80] = '"' + lines[50], re.sub(r"\?", '?"', lines[80])
+def _closed_by_the_next_quote(lines): lines[50], lines[80] = '"' + lines[50], '"' + re.sub(r"\?", '?"', lines[80])
+def _opened_before_the_answer(lines): lines[50] = re.sub(r"(\?.)", r'\1"', lines[50])
+def _opened_in_the_last_row(lines): lines[100] = '"' + lines[100]
+
+
+@pytest.mark.parametrize("sign, name", [(",", "a.csv"), ("\t", "a.tsv"), (";", "a.csv")])
+@pytest.mark.parametrize("change", [_opened, _closed_at_the_end_of_a_row, _closed_at_the_end_of_a_question, _closed_by_the_next_quote, _opened_before_the_answer, _opened_in_the_last_row])
+def test_a_quote_that_is_not_closed_is_an_error_with_its_line(tmp_path, change, sign, name):
+    (tmp_path / name).write_text(table(change, sign))
+    with pytest.raises(InputError, match=f"line {101 if change is _opened_in_the_last_row else 51}: a quote"): load_problems(tmp_path / name)
+
+
+def test_fields_with_line_breaks_and_quotes_are_read_and_short_rows_counted(tmp_path):
+    (tmp_path / "a.csv").write_text('question,answer\n"Tom, Ann\nand Bob, who?\n""Me"", he says","1\n"\n"a"" b",2\n5" of rain,3\nshort\n"1,2,3\n4,5,6\n7,8,9",4\n')
+    loaded = load_problems(tmp_path / "a.csv")
+    assert [p.prompt for p in loaded.problems] == ['Tom, Ann\nand Bob, who?\n"Me", he says', 'a" b', '5" of rain', "1,2,3\n4,5,6\n7,8,9"]
+    assert loaded.skipped == [(4, "row with too few fields")]
