@@ -858,7 +858,9 @@ def _generated_sums(name: str, n: int | None, seed: int) -> Loaded:
 
 # %% ../nbs/01_tasks.ipynb #4e802307
 def _of_file(path: Path, split: str | None, question: str | None, answer: str | None, source: str | None = None):
-    return str(path), *_read(rows_in(path, split), source or path.name.split(".")[0], question, answer, str(path))
+    others: dict[str, int] = {}
+    found, notes = _read(rows_in(path, split, others), source or path.name.split(".")[0], question, answer, str(path))
+    return str(path), found, notes + Counter(others)
 
 
 def _configured(folder: Path) -> bool:
@@ -870,7 +872,10 @@ def _configured(folder: Path) -> bool:
 
 
 def _of_folder(folder: Path, name: str, split: str | None, question: str | None, answer: str | None):
-    if saved_to_disk(folder): return name, *_read(enumerate(rows_on_disk(folder, split), 1), name, question, answer, name)
+    if saved_to_disk(folder):
+        unread: dict[str, int] = {}
+        found, notes = _read(enumerate(rows_on_disk(folder, split, unread), 1), name, question, answer, name)
+        return name, found, notes + Counter(unread)
     if _configured(folder): return _from_hub(name, question, answer, split, folder)
     files, others = files_of(folder, split)
     rows = (row for path in files for _, row in rows_in(path))
@@ -888,6 +893,9 @@ def _parts_of(name: str, data_dir, question: str | None, answer: str | None, spl
     paths = expanded(name) or (expanded(str(Path(data_dir) / name)) if data_dir and kind_of(name) else [])
     if paths:
         return [_of_folder(p, name if len(paths) == 1 else str(p), split, question, answer) if p.is_dir() else _of_file(p, split, question, answer) for p in paths]
+    head, _, tail = name.rpartition(":")
+    if split is None and tail and "," not in name and (expanded(head) or head.replace("_", "-") in HUB_SETS or re.fullmatch(r"[\w.-]+/[\w.-]+", head)):
+        return _parts_of(head, data_dir, question, answer, tail)
     if "," in name: return [part for n in name.split(",") if n.strip() for part in _parts_of(_single(n.strip()), data_dir, question, answer, split)] or _nothing(name)
     if kind_of(name) or re.match(r"[/~$.\\]|[A-Za-z]:\\", name) or any(sign in name for sign in "*?["): _nothing(name)
     return [_from_hub(name, question, answer, split)]
@@ -904,13 +912,15 @@ def _single(name) -> str:
 
 def _of_object(data, question: str | None, answer: str | None, split: str | None) -> list:
     "Rows, or problems, in memory."
-    try: rows = list(rows_of(data, split))
+    others: dict[str, int] = {}
+    try: rows = list(rows_of(data, split, notes=others))
     except TypeError: raise InputError(f"{data!r:.80} is no problem set: a name, a path, rows, a Dataset or a data frame is needed") from None
     if rows and all(isinstance(row, (str, Path)) for row in rows): return [part for r in rows for part in _parts_of(_single(r), None, question, answer, split)]
     if rows and all(isinstance(row, Problem) for row in rows): return [("data", list(enumerate(rows, 1)), Counter())]
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping): raise InputError(f"row {number} is {row!r:.80}: a dictionary is expected, like {{'problem': '2+2', 'answer': '4'}}")
-    return [("data", *_read(((i, dict(row)) for i, row in enumerate(rows, 1)), "data", question, answer, "data"))]
+    found, notes = _read(((i, dict(row)) for i, row in enumerate(rows, 1)), "data", question, answer, "data")
+    return [("data", found, notes + Counter(others))]
 
 # %% ../nbs/01_tasks.ipynb #ld000001
 def load_problems(

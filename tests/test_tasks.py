@@ -808,3 +808,29 @@ def test_numbered_places_of_images_are_counted(text):
 @pytest.mark.parametrize("level, expected", [(3.0, 3), ("3.0", 3), ("Level 3", 3), ("level 3.0", 3), (3, 3), (3.5, None), ("hard", None), (math.nan, None), (None, None)])
 def test_levels_of_every_type(level, expected):
     assert load_problems([{"problem": "q", "answer": "1", "level": level}]).problems[0].level == expected
+
+
+def test_splits_that_are_not_read_are_told(tmp_path):
+    rows = [{"problem": "q", "answer": "1"}], [{"problem": "r", "answer": "2"}]
+    (tmp_path / "a.json").write_text(json.dumps(dict(zip(("train", "test"), rows))))
+    datasets.DatasetDict({n: datasets.Dataset.from_list(r) for n, r in zip(("train", "test"), rows)}).save_to_disk(tmp_path / "saved")
+    for data in (tmp_path / "a.json", tmp_path / "saved", dict(zip(("train", "test"), rows))):
+        assert "1 other splits in " in load_problems(data).summary() and "not read (test)" in load_problems(data).summary()
+        assert load_problems(data, split="test").summary() == "1 problems"
+
+
+def test_files_about_a_set_are_no_data(tmp_path):
+    write(tmp_path / "train.jsonl", {"problem": "q", "answer": "1"})
+    for name in ("dataset_infos.json", "dataset_info.json"): (tmp_path / name).write_text("{}")
+    assert load_problems(tmp_path).summary() == "1 problems"
+
+
+def test_a_colon_names_a_split(tmp_path):
+    rows = {name: [{"problem": name, "answer": "1"}] for name in ("a", "b")}
+    datasets.DatasetDict({n: datasets.Dataset.from_list(r) for n, r in rows.items()}).save_to_disk(tmp_path / "saved")
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    for path in (tmp_path / "saved", tmp_path / "a.json"):
+        assert [p.prompt for p in load_problems(f"{path}:b").problems] == ["b"]
+        with pytest.raises(InputError, match=re.escape(f"as {path}:a")): load_problems(path)
+        with pytest.raises(InputError, match="split"): load_problems(f"{path}:c")
+    assert [p.prompt for p in load_problems(f"{tmp_path}/saved:b,{tmp_path}/a.json:a").problems] == ["b", "a"]
