@@ -274,6 +274,15 @@ def _said(problem: Problem) -> str:
     "What two problems share that ask the same after the same was said."
     return "\0".join(_same(text) for text in (*(t.content for t in problem.turns if t.role != "system"), problem.prompt))
 
+
+_PLACEHOLDER = re.compile(r"[(\[<]*(?:proof(?: omitted)?|not ?found|no answer(?: found)?|not (?:available|applicable|provided)|none|null|nil|nan|n[/.]a\.?|<na>|tbd|todo|"
+                          r"(?:see|refer to)(?: the)?(?: attached| full)? ?(?:solution|proof|explanation|answer|above|below)s?(?: above| below)?|#N/A)[)\]>]*\.?", re.IGNORECASE)
+
+
+def _is_placeholder(value) -> bool:
+    "Does a text only say that there is none?"
+    return isinstance(value, str) and _PLACEHOLDER.fullmatch(_same(value)) is not None
+
 # %% ../nbs/01_tasks.ipynb #cv000002
 _TOOLS = ("tool", "tools", "function", "ipython", "observation", "tool_call", "tool_response", "tool_result", "function_call", "function_response", "environment")
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
@@ -491,15 +500,6 @@ def _with_choices(question: str, choices: list[tuple[str, str]], right: int) -> 
     return "\n".join([question, *lines, PICK]), _LETTERS[right]
 
 # %% ../nbs/01_tasks.ipynb #go000002
-_PLACEHOLDER = re.compile(r"[(\[<]*(?:proof(?: omitted)?|not ?found|no answer(?: found)?|not (?:available|applicable|provided)|none|null|nil|nan|n[/.]a\.?|<na>|tbd|todo|"
-                          r"(?:see|refer to)(?: the)?(?: attached| full)? ?(?:solution|proof|explanation|answer|above|below)s?(?: above| below)?|#N/A)[)\]>]*\.?", re.IGNORECASE)
-
-
-def _is_placeholder(value) -> bool:
-    "Does a text only say that there is none?"
-    return isinstance(value, str) and _PLACEHOLDER.fullmatch(_same(value)) is not None
-
-
 _INSIDE = ("value", "answer", "ground_truth", "final_answer", "text", "label", "target", "gold", "content")
 _THE_ANSWER = re.compile(r"\b(?:final )?answer is\s?:\s?([^\n]{1,200}?)\.?\s*\Z", re.IGNORECASE)
 
