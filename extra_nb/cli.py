@@ -478,10 +478,18 @@ def read_problems(
     n: int | None = None,  # Use so many
     seed: int = 0,
     asked: str = "",  # The settings that `n` comes from, for the message
+    instead: str = "",  # How to ask for less
 ) -> list[Problem]:
     "Load problems, saying what could not be used."
-    try: found = load_problems(name, data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field, n=n, seed=seed)
+    made = name.split(":")[0] in ("arithmetic", "reasoning-gym")
+    fields = dict(data_dir=config.data_dir, question_field=config.question_field, answer_field=config.answer_field)
+    try: found = load_problems(name, **fields, n=n if made else None, seed=seed)
     except InputError as e: raise (InputError(f"{asked}: {e}") if asked and str(e).startswith(f"n={n} ") else e) from None
+    total = len(found.problems)
+    if n and not made:
+        if n > total: raise InputError(f"{asked}: n={n} problems asked for, {name} has {total}; {instead}")
+        found = load_problems(found, n=n, seed=seed)
+        say(f"{name}: {asked}, so {n} of {total} problems are used; {instead}")
     if found.skipped:
         reasons = ", ".join(f"{count} {why}" for why, count in Counter(why for _, why in found.skipped).most_common())
         say(f"{name}: {len(found.problems)} problems, {len(found.skipped)} rows that cannot be used ({reasons}):")
@@ -499,9 +507,9 @@ def train_and_heldout(
     "The problems of a run."
     wanted = config.train_problems + config.heldout if config.train_problems else None
     if generated(config) and wanted is None: raise InputError(f"train {config.train!r} is generated: say how many problems with train_problems")
-    problems = read_problems(config.train, config, say, wanted, config.seed, f"train_problems={config.train_problems}, heldout={config.heldout}")
+    problems = read_problems(config.train, config, say, wanted, config.seed, f"train_problems={config.train_problems}, heldout={config.heldout}",
+                             "a preset may have set these: --train-problems 0 takes all, --heldout 0 holds none out")
     sets: dict[str, list[Problem]] = {}
-    if wanted and not generated(config): say(f"{config.train}: train_problems={config.train_problems}, so {len(problems)} problems are used; 0 takes all")
     if config.heldout >= len(problems): raise InputError(f"heldout={config.heldout}: {config.train} has {len(problems)} problems, and some must be left to train on")
     if config.heldout: problems, sets["held-out"] = split_heldout(problems, config.heldout, config.seed)
     for name in parse_names(config.benchmarks, "benchmark", BENCHMARKS): sets[name] = read_problems(name, config, say)
@@ -817,7 +825,7 @@ def evaluate_model(
     _made(out)
     say, found = Said(out), []
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS) + ([config.problems] if config.problems else [])
-    sets = {name: read_problems(name, config, say, config.limit or None, config.seed, f"limit={config.limit}") for name in names}
+    sets = {name: read_problems(name, config, say, config.limit or None, config.seed, f"limit={config.limit}", "--limit 0 takes all") for name in names}
     same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
     policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks), say)
     check_policy(policy)

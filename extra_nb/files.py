@@ -119,13 +119,17 @@ def chosen_split(
     names,  # The splits that there are
     split: str | None,  # The one that was asked for; None: "train", or the only one
     where: str,  # For the message
+    notes: dict[str, int] | None = None,  # Gets a note on splits that are not read, unless one was asked for
 ) -> str:
     "Which of several splits is meant."
     names = list(names)
     if split is not None and split not in names: raise unknown_name(f"split of {where}", split, names)
     if split is None and len(names) > 1 and "train" not in names:
-        raise InputError(f"{where}: which split is meant? There are {', '.join(map(str, names))}, and none is called train; name one with split, or give its own file or folder")
-    return split or ("train" if "train" in names else names[0])
+        raise InputError(f"{where}: which split is meant? There are {', '.join(map(str, names))}, and none is called train; name one with split, on the command line as {where}:{names[0]}, or give its own file or folder")
+    chosen = split or ("train" if "train" in names else names[0])
+    if notes is not None and split is None and len(names) > 1:
+        notes[f"other splits in {where}, which are not read ({', '.join(str(n) for n in names if n != chosen)})"] = len(names) - 1
+    return chosen
 
 
 def _is_rows(value) -> bool: return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
@@ -141,6 +145,7 @@ def rows_of_json(
     found,  # What stood in a file, or what somebody has in memory
     where: str,  # For the message
     split: str | None = None,
+    notes: dict[str, int] | None = None,  # As for `chosen_split`
 ) -> list[dict]:
     "The rows of a JSON value."
     if isinstance(found, dict):
@@ -148,8 +153,8 @@ def rows_of_json(
         values = list(found.values())
         if len(held) == 1 and all(_is_rows(v) or not isinstance(v, list) for v in values) and not isinstance(found.get("messages"), list):
             return rows_of_json(next(iter(held.values())), where)
-        if len(held) == len(found) > 1: return rows_of_json(held[chosen_split(held, split, where)], where)
-        if len(found) == 1 and isinstance(values[0], dict): return rows_of_json(values[0], where, split)
+        if len(held) == len(found) > 1: return rows_of_json(held[chosen_split(held, split, where, notes)], where)
+        if len(found) == 1 and isinstance(values[0], dict): return rows_of_json(values[0], where, split, notes)
         if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):  # as pandas splits a table
             return rows_of_json([dict(zip(found["columns"], row)) if isinstance(row, list) else row for row in found["data"]], where)
         if _is_table(found): return [dict(zip(found, row)) for row in zip(*values)]
@@ -165,13 +170,13 @@ def rows_of_json(
     return found
 
 
-def _json(path: Path, split: str | None) -> Iterator[tuple[int, dict]]:
+def _json(path: Path, split: str | None, notes: dict[str, int] | None = None) -> Iterator[tuple[int, dict]]:
     with reading(path), as_text(path) as file: text = file.read()
     try: found, fault = json.loads(text), None
     except (ValueError, RecursionError) as e: found, fault = None, e
     if isinstance(fault, ValueError) and text.lstrip().startswith("{") and str(fault).startswith("Extra data"): yield from json_lines(path)
     elif fault: raise InputError(f"{path}: cannot be read as JSON ({fault}); what is read: {FORMATS}")
-    else: yield from enumerate(rows_of_json(found, str(path), split), 1)
+    else: yield from enumerate(rows_of_json(found, str(path), split, notes), 1)
 
 # %% ../nbs/00a_files.ipynb #fa000023
 def _separator(header: str, path: Path) -> str:
@@ -181,6 +186,23 @@ def _separator(header: str, path: Path) -> str:
     return max((",", "\t", ";", "|"), key=lambda sign: (header.count(sign), sign == usual))
 
 
+class ShortRow(dict):
+    "A row of a table with fewer fields than there are columns."
+
+
+def _run_together(row: list[str], lines: list[str], separator: str, width: int) -> bool:
+    "Whether a quote that is not closed, or not where it should be, has made one field of several rows."
+    if not any('"' in line for line in lines) or (len(lines) == 1 and len(row) >= width): return False
+    try: list(csv.reader(lines, delimiter=separator, strict=True))
+    except csv.Error: return True  # the file ends, or text goes on, where a separator is due
+    if len(lines) > 1 and len(row) < width: return True
+    for field in (f.splitlines() for f in row if "\n" in f):  # closed by the quote of a later row: all lines but the last are rows themselves
+        cells = [line.split(separator) for line in field if line.strip()]
+        whole = [len(c) == width and all(x and x == x.lstrip() for x in c) for c in cells]
+        if len(whole) > 2 and all(whole[:-1]) and len(cells[-1]) < width: return True
+    return False
+
+
 def _csv(path: Path) -> Iterator[tuple[int, dict]]:
     "Rows of a table; all values are texts."
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # its own limit is 128 kB
@@ -188,18 +210,28 @@ def _csv(path: Path) -> Iterator[tuple[int, dict]]:
     with reading(path, lambda: f", after line {line}"):
         with as_text(path) as file: separator = _separator(file.readline(), path)
         with as_text(path, newline="") as file:
-            table, number = csv.reader(file, delimiter=separator), 0
+            held: list[str] = []  # the lines of the row at hand
+            table, number = csv.reader((held.append(text) or text for text in file), delimiter=separator), 0
             names = next(table, [])
+            if _run_together(names, held, separator, 1): raise _unclosed(path, 1, table.line_num)
             twice = next((name for name in names if names.count(name) > 1 and name), None)
             if twice: raise InputError(f"{path}: two columns are called {twice!r}")
+            held.clear()
             for row in table:
-                line = table.line_num
+                line, lines = table.line_num, held[:]
+                held.clear()
                 if not any(row): continue
+                if _run_together(row, lines, separator, len(names)): raise _unclosed(path, line - len(lines) + 1, line)
                 if len(row) > len(names):
                     raise InputError(f"{path}, line {line}: {len(row)} fields, but {len(names)} columns ({', '.join(names)[:80]}); "
                                      "a field that holds the separator or a line break must be quoted")
                 number += 1
-                yield number, {**dict.fromkeys(names), **dict(zip(names, row))}
+                yield number, (ShortRow if len(row) < len(names) else dict)({**dict.fromkeys(names), **dict(zip(names, row))})
+
+
+def _unclosed(path: Path, first: int, last: int) -> InputError:
+    return InputError(f"{path}, line {first}: a quote that is opened here is not closed where it should be, and lines {first} to {last} run together; "
+                      "a field that begins with a quote ends with one, and a quote inside it is written twice")
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, dict]]:
@@ -226,16 +258,20 @@ def _arrow(path: Path) -> Iterator[tuple[int, dict]]:
 def rows_in(
     path: Path,  # A file
     split: str | None = None,  # Of a JSON object that holds several
+    notes: dict[str, int] | None = None,  # As for `chosen_split`
 ) -> Iterator[tuple[int, dict]]:  # Number of the row (in JSON lines: of the line), from 1, and the row
     "The rows of a file of any kind that is known."
     kind = kind_of(path)
     if kind is None: raise InputError(f"{path}: the ending {path.suffix!r} is not known; what is read: {FORMATS}")
     if split is not None and kind != "json": raise InputError(f"split={split!r}: {path} has no splits")
-    if kind == "json": return _json(path, split)
+    if kind == "json": return _json(path, split, notes)
     return {"lines": json_lines, "csv": _csv, "parquet": _parquet, "arrow": _arrow}[kind](path)
 
 # %% ../nbs/00a_files.ipynb #fa000030
 SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"), "test": ("test", "testing", "eval", "evaluation")}
+
+
+_NO_DATA = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json")  # what `datasets` writes about a set
 
 
 def split_named(
@@ -251,7 +287,7 @@ def files_of(
     split: str | None = None,  # None: "train", or the only one
 ) -> tuple[list[Path], int]:  # The files to read, in the order of their names; how many others there are
     "The data files of a folder."
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and kind_of(p) and not any(x[0] in "._" for x in p.relative_to(folder).parts))
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and kind_of(p) and p.name not in _NO_DATA and not any(x[0] in "._" for x in p.relative_to(folder).parts))
     if not found: raise InputError(f"{folder}: no data file in this folder; what is read: {FORMATS}")
     named = {p: split_named(p.relative_to(folder)) for p in found}
     splits = dict.fromkeys(s for s in named.values() if s)
@@ -283,30 +319,32 @@ def rows_of(
     data,  # A Dataset, DatasetDict, data frame, arrow table, dictionary of columns, or iterable of dictionaries
     split: str | None = None,  # Of a DatasetDict, or of a dictionary of several
     where: str = "data",  # For the message
+    notes: dict[str, int] | None = None,  # As for `chosen_split`
 ) -> Iterator[dict]:
     "The rows of an object in memory."
     if isinstance(data, dict) and data and all(hasattr(part, "column_names") for part in data.values()):
-        return rows_of(data[chosen_split(data, split, where)], where=where)
+        return rows_of(data[chosen_split(data, split, where, notes)], where=where)
     if split is not None and not isinstance(data, dict): raise InputError(f"split={split!r}: {where} has no splits")
     if hasattr(data, "with_format") and hasattr(data, "num_rows"):  # a Dataset; through arrow, so that no image is decoded
         return (row for batch in data.with_format("arrow").iter(1000) for row in batch.to_pylist())
     if hasattr(data, "to_pylist"): return iter(data.to_pylist())
     if hasattr(data, "to_dicts"): return iter(data.to_dicts())
     if hasattr(data, "to_dict") and hasattr(data, "columns"): return iter(data.to_dict("records"))
-    if isinstance(data, dict): return iter(rows_of_json(data, where, split))
+    if isinstance(data, dict): return iter(rows_of_json(data, where, split, notes))
     return iter(data)
 
 
 def rows_on_disk(
     folder: Path,  # Written by `save_to_disk`
     split: str | None = None,
+    notes: dict[str, int] | None = None,  # As for `chosen_split`
 ) -> Iterator[dict]:
     "The rows of a folder that `datasets` saved."
     with reading(folder):
         from datasets import load_from_disk
 
         data = load_from_disk(str(folder))
-    return rows_of(data, split, str(folder))
+    return rows_of(data, split, str(folder), notes)
 
 # %% ../nbs/00a_files.ipynb #fa000040
 def unwritten(

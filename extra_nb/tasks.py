@@ -28,7 +28,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import torch
 
-from .files import FORMATS, expanded, files_of, json_lines, kind_of, rows_in, rows_of, rows_on_disk, saved_to_disk, unwritten
+from .files import FORMATS, ShortRow, expanded, files_of, json_lines, kind_of, rows_in, rows_of, rows_on_disk, saved_to_disk, unwritten
 from .types import InputError, Problem, Turn, generator, stable_hash, unknown_name
 
 # %% ../nbs/01_tasks.ipynb #d706247f
@@ -188,6 +188,11 @@ class Loaded:
 _QUESTION_FIELDS = ("problem", "question", "prompt", "query", "instruction", "input", "messages", "conversations", "conversation", "problem_statement",
                     "problem_text", "question_text")
 _SOLUTIONS = ("solution", "output", "completion", "response", "generated_solution")  # these may hold a whole solution
+_CONTEXT_FIELDS = ("body", "context", "passage", "article", "story", "paragraph", "input")  # what a question is about
+_ORDINARY = re.compile(r"(?:(?:problem|question|data|answer|sample|example|prompt|row|original|orig|source|unique)?(?:ids?|idx|index|uid|uuid|number|no|hash|types?|name|category|source|set|index|level|difficulty)"
+                       r"|(?:generated|reference|gold|correct|full|final|official|annotated|linear|worked|expert|model)?(?:solutions?|answers?|rationales?|explanations?|reasonings?|outputs?|formulas?|code|response)"
+                       r"|url|link|subjects?|topics?|subtopic|subset|domain|field|area|split|dataset|task|tasktype|lang(?:uage)?|tags?|license|author|date|year|month|exam|contest|competition|grade|title|unit|units|ability|style|"
+                       r"metadata|meta|extrainfo|info|equations?|cot|thinking|thoughts?|hints?|responses?|completions?|generations?|model|version|skill|country|source.*|.*(?:path|url|file|hash|uuid|time))")
 _ANSWER_FIELDS = ("answer", "final_answer", "gold", "ground_truth", "target", "reward_model.ground_truth", "expected_answer", "correct_answer", "gold_answer",
                   "reference_answer", "answer_key", "answers", "answer_idx", "correct", "solution", "label", "labels", "reward_spec.ground_truth",
                   "verification_info.ground_truth", "ideal", "reference", "gt", *_SOLUTIONS[1:])
@@ -249,8 +254,8 @@ def _id(row: dict, source: str, number: int) -> str:
 
 
 def _level(row: dict) -> int | None:
-    'The difficulty stated as 5 or "Level 5".'
-    match = re.fullmatch(r"(?:level\s*)?(\d{1,9})", str(row.get("level", "")).strip(), re.IGNORECASE)
+    'The difficulty stated as 5, 5.0 or "Level 5".'
+    match = re.fullmatch(r"(?:level\s*)?(\d{1,9})(?:\.0{1,9})?", str(row.get("level", "")).strip(), re.IGNORECASE)
     return int(match[1]) if match else None
 
 
@@ -269,10 +274,22 @@ def _said(problem: Problem) -> str:
     "What two problems share that ask the same after the same was said."
     return "\0".join(_same(text) for text in (*(t.content for t in problem.turns if t.role != "system"), problem.prompt))
 
+
+_PLACEHOLDER = re.compile(r"[(\[<]*(?:proof(?: omitted)?|not ?found|no answer(?: found)?|not (?:available|applicable|provided)|none|null|nil|nan|n[/.]a\.?|<na>|tbd|todo|"
+                          r"(?:see|refer to)(?: the)?(?: attached| full)? ?(?:solution|proof|explanation|answer|above|below)s?(?: above| below)?|#N/A)[)\]>]*\.?", re.IGNORECASE)
+
+
+def _is_placeholder(value) -> bool:
+    "Does a text only say that there is none?"
+    return isinstance(value, str) and _PLACEHOLDER.fullmatch(_same(value)) is not None
+
 # %% ../nbs/01_tasks.ipynb #cv000002
+_TOOLS = ("tool", "tools", "function", "ipython", "observation", "tool_call", "tool_response", "tool_result", "function_call", "function_response", "environment")
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
 _RENDERED = re.compile(r"\s*(?:<s>|<bos>|<BOS_TOKEN>|\[gMASK\](?:<sop>)?|\]~!b\[)?\s*(?:<[|｜][A-Za-z][\w▁ ]{2,40}[|｜]>|<start_of_turn>|<\|turn>|\[INST\]|\[SYSTEM_PROMPT\]"
                        r"|<extra_id_\d>|\[\|(?:user|system)\|\]|<beginning_of_sentence>|<seed:bos>|<SPECIAL_\d+>|<reserved_106>)")
+_PLACE = re.compile(r"<image(?:[ _]?\d{1,3})?>")  # where an image is put in
+_LINKED = re.compile(r"<img\s[^>]{0,400}src|!\[[^\]\n]{0,300}\]\(\s*(?:data:|[^)\s]{0,500}[/.])|!\[\[|\\includegraphics\b", re.IGNORECASE)
 _MEDIA = re.compile(r"(?:decoded)?(images?|pictures?|videos?|audios?)(?:url|path|file|bytes)?s?\d*")
 
 
@@ -335,7 +352,9 @@ def _messages(value) -> list[Turn] | None:
         role = str(next((turn[k] for k in ("role", "from") if not _empty(turn.get(k))), "")).strip().lower()
         if not role: return None
         content = _content(next((turn[k] for k in ("content", "value", "text") if not _empty(turn.get(k))), None)).strip()
-        if content: turns.append(Turn(_ROLES.get(role, role), content))
+        calls = role in _TOOLS or any(not _empty(turn.get(k)) for k in ("tool_calls", "function_call", "tool_call_id"))
+        role = "tool" if calls else _ROLES.get(role, role)
+        if content or role in ("tool", "assistant"): turns.append(Turn(role, content))
     return turns
 
 
@@ -357,37 +376,74 @@ def _parted(value) -> tuple[list[Turn], str, list[Turn]]:  # What was said befor
     if turns is None: return [], _text(value), []
     last = max((i for i, t in enumerate(turns) if t.role == "user"), default=None)
     if last is None: return [], _refuse("question without a user turn") if turns else "", []
-    return turns[:last], turns[last].content, turns[last + 1:]
+    if any(t.role == "tool" for t in turns[:last]): _refuse("conversation with tool calls")
+    if not all(t.content for t in turns[:last]): _refuse("earlier turn without text")
+    return turns[:last], turns[last].content, [t for t in turns[last + 1:] if t.content]
 
 # %% ../nbs/01_tasks.ipynb #ch000002
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_CHOICE_FIELDS = ("choices", "options", "answerchoices", "multiplechoices")
+_CHOICE_FIELDS = ("choices", "options", "answerchoices", "multiplechoices", "answeroptions", "alternatives", "endings")
+_CHOICE_COLUMNS = ("{}", "option{}", "choice{}", "op{}", "opt{}", "answer{}", "ending{}")  # a column for each choice, lettered or numbered
+_MARKER = re.compile(r"(?:(?<=[\s,;|])|\A)[(\[]?([A-Za-z]|\d{1,2})\s*[).:\]：](?!\d)\s*")
 PICK = "Answer with the letter of the right choice."
 
 
 def _choice_columns(keys, taken=()) -> list[list[str]]:
     "Where choices may stand: all in one column, or each in a column of its own."
     named = {_letters(key): key for key in keys if key not in taken}
-    single = [list(takewhile(lambda key: key is not None, (named.get(form.format(c)) for c in _LETTERS.lower()))) for form in ("{}", "option{}", "choice{}", "op{}")]
+    signs = (_LETTERS.lower(), range(1, 27), range(26))
+    single = [list(takewhile(lambda key: key is not None, (named.get(form.format(c)) for c in row))) for form in _CHOICE_COLUMNS for row in signs
+              if form not in ("{}", "answer{}") or row is signs[0]]
     return [[named[name]] for name in _CHOICE_FIELDS if name in named] + [columns for columns in single if len(columns) >= 2]
 
 
 def _choices(row: dict, columns: list[list[str]]) -> list[tuple[str, str]] | None:  # Letter or other label, and text, of each
     "The choices that a row brings."
     for names in columns:
-        values = list(takewhile(lambda v: not _empty(v), (_plain(row.get(name)) for name in names)))
-        if found := _labelled(values[0] if len(names) == 1 and values else values): return found
+        values = [_plain(row.get(name)) for name in names]
+        if all(_empty(v) or _is_placeholder(v) for v in values): continue
+        if len(names) == 1 and not isinstance(values[0], (str, dict, list, tuple)): continue  # a number or a flag: how many there are, perhaps
+        given = [v for v in values if not _empty(v)]
+        if len(names) > 1:
+            if len(given) < 2: continue
+            if any(map(_empty, values[:len(given)])): return _refuse("choices with a gap")
+            if _letters(names[0])[-1].isdigit(): given = [dict(label=re.sub(r".*?(\d+)\D*\Z", r"\1", str(name)), text=v) for name, v in zip(names, given)]
+        if found := _labelled(given[0] if len(names) == 1 else given): return found
+        return _refuse("choices that cannot be read")
     return None
+
+
+def _listed(text: str) -> list | None:
+    "Choices that stand in one text: after letters or numbers, on lines of their own, or between bars or semicolons."
+    found = list(_MARKER.finditer(text))
+    for first in ("a", "A", "1"):
+        if not found or found[0][1] != first or found[0].start() > 0: continue
+        marks = found[:1]
+        for mark in found[1:]:
+            if mark[1] == (str(len(marks) + 1) if first == "1" else chr(ord(first) + len(marks))): marks.append(mark)
+        ends = [m.start() for m in marks[1:]] + [len(text)]
+        parts = [text[m.end():end].strip().rstrip(",;|").rstrip() for m, end in zip(marks, ends)]
+        return [dict(label=m[1], text=part) for m, part in zip(marks, parts)] if len(parts) >= 2 else None
+    for sign in ("\n", "|", ";"):
+        if len(parts := [part.strip() for part in text.split(sign) if part.strip()]) >= 2:
+            marked = [_MARKER.match(part) for part in parts]
+            return [dict(label=m[1], text=part[m.end():]) for m, part in zip(marked, parts)] if all(marked) else parts
+    return None
+
+
+_NAMED_CHOICE = re.compile(r"(?:option|choice|op|opt|answer)([a-z]|\d{1,2})")
 
 
 def _labelled(value) -> list[tuple[str, str]] | None:
     "Choices in the forms in which they are written."
-    if isinstance(value, str): value = unwritten(value)
+    if isinstance(value, str): value = _listed(value.strip()) if unwritten(value) is None else unwritten(value)
     if isinstance(value, dict):
         lower = {_letters(k): _plain(v) for k, v in value.items()}
         texts, labels = lower.get("text"), lower.get("label") or lower.get("labels")
         if isinstance(texts, list): value = [dict(label=a, text=b) for a, b in zip(labels, texts)] if labels else texts
         elif all(len(str(k)) <= 2 for k in value): value = [dict(label=k, text=v) for k, v in value.items() if not _empty(v)]
+        elif all(_NAMED_CHOICE.fullmatch(_letters(k)) for k in value):
+            value = [dict(label=_NAMED_CHOICE.fullmatch(_letters(k))[1], text=v) for k, v in value.items() if not _empty(v)]
         else: return None
     if not isinstance(value, (list, tuple)) or len(value) < 2: return None
     if all(isinstance(v, dict) for v in value):
@@ -430,6 +486,7 @@ def _picked(choices: list[tuple[str, str]], answer: str, number: int | None) -> 
     for wanted, names in ((bare.lower(), [label.lower() for label, _ in choices]), (bare.lower(), [c.lower() for c in _LETTERS[:len(choices)]]),
                           (_same(answer), [_same(text) for _, text in choices]), (_same(answer).lower(), [_same(text).lower() for _, text in choices])):
         if names.count(wanted) == 1: return names.index(wanted)
+    if named := _NAMED_CHOICE.fullmatch(_letters(bare)): return _picked(choices, named[1], None)
     lettered = re.match(r"\(?([A-Z])\s*[).:]\s", answer)
     if lettered and lettered[1] in _LETTERS[:len(choices)]: return _LETTERS.index(lettered[1])
     return _refuse("answer that is none of the choices")
@@ -465,13 +522,14 @@ def _gold(value, solution: bool) -> tuple[str, str]:  # The answer; what kind of
     "The gold answer in a value, which may be a whole solution."
     value = _plain(value)
     if isinstance(value, str) and value.lstrip()[:2] in ('["', "['") and (items := unwritten(value)) and all(isinstance(i, str) for i in items): value = items
+    if isinstance(value, str) and re.match(r"\s*\[?\s*\{\s*(?:\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')\s*:", value): value = unwritten(value) or _refuse("answer that is an object")
     if _empty(value): return "", ""
     if isinstance(value, bool): return str(value), "answers true or false, which are judged as words"
     if isinstance(value, dict):
         inside = next((value[name] for name in _INSIDE if not _empty(value.get(name))), None)
         return _gold(inside, solution) if inside is not None else _refuse("answer that is an object")
     if isinstance(value, (list, tuple)):
-        if turns := _messages(value): return _gold(turns[-1].content, True)
+        if turns := [t for t in _messages(value) or [] if t.content]: return _gold(turns[-1].content, True)
         items = [v for v in value if not _empty(v)]
         if len(items) == 1: return _gold(items[0], solution)
         return ", ".join(_gold(v, solution)[0] for v in items), "answers that are lists, of which a response must give all items"
@@ -489,6 +547,7 @@ class _Layout:
     system: list[str]  # A system turn beside the question
     inputs: list[str]  # What belongs below an instruction
     media: dict[str, str]  # Column -> "image", "video" or "audio"
+    contexts: list[str]  # What stands above a question
 
 
 def _laid_out(rows: list[tuple[int, dict]], source: str, question_field: str | None, answer_field: str | None, where: str) -> _Layout:
@@ -500,7 +559,29 @@ def _laid_out(rows: list[tuple[int, dict]], source: str, question_field: str | N
     keys = dict.fromkeys(key for _, row in rows for key in row)
     instruction = question_field is None and any(_letters(q) == "instruction" for q in questions)
     return _Layout(source, questions, answers, _choice_columns(keys, {*questions, *answers}), [k for k in keys if _letters(k) in ("system", "systemprompt")],
-                   [k for k in keys if instruction and _letters(k) == "input"], {k: kind for k in keys if (kind := _medium(k))})
+                   [k for k in keys if instruction and _letters(k) == "input"], {k: kind for k in keys if (kind := _medium(k))},
+                   [k for k in keys if _letters(k) in _CONTEXT_FIELDS and k not in {*questions, *answers} and not (instruction and _letters(k) == "input")])
+
+
+def _other_questions(rows: list[tuple[int, dict]], layout: _Layout) -> list[str]:
+    "Columns that may hold a question too, and say something else than the one that is used."
+    taken = {*layout.questions, *layout.answers, *layout.inputs, *layout.contexts}
+    names = [k for k in dict.fromkeys(key for _, row in rows for key in row) if _letters(k) in map(_letters, _QUESTION_FIELDS) and k not in taken]
+    return [k for k in names if any(_differs(row.get(k), row.get(_first_filled(row, layout.questions))) for _, row in rows)]
+
+
+def _differs(value, used) -> bool: return not _empty(value) and _same(str(_plain(value))) != _same(str(_plain(used)))
+
+
+def _is_words(value) -> bool: return isinstance(value, str) and re.search(r"[^\W\d_]", value) is not None and not _is_placeholder(value)
+
+
+def _left_out(rows: list[tuple[int, dict]], layout: _Layout) -> list[str]:
+    "Columns of text that nothing is made of and that do not have one of the usual names."
+    taken = {*layout.questions, *layout.answers, *layout.inputs, *layout.contexts, *layout.system, *layout.media, *chain(*layout.choices)}
+    usual = {_letters(name.partition(".")[0]) for name in (*_QUESTION_FIELDS, *_ANSWER_FIELDS)}
+    columns = [k for k in dict.fromkeys(key for _, row in rows for key in row) if k not in taken and _letters(k) not in usual and not _ORDINARY.fullmatch(_letters(k))]
+    return [k for k in columns if any(_is_words(row.get(k)) for _, row in rows)]
 
 
 def _first_filled(row: dict, names: list[str]) -> str:
@@ -514,6 +595,9 @@ def _read(rows, source: str, question_field: str | None, answer_field: str | Non
     layout = _laid_out(rows, source, question_field, answer_field, where)
     choices = [_or_reason(_choices, row, layout.choices) if layout.choices else None for _, row in rows]
     golds = [_value(row, _first_filled(row, layout.answers)) if layout.answers else None for _, row in rows]
+    if question_field is None and (others := _other_questions(rows, layout)):
+        notes[f"question columns ({', '.join([*layout.questions[:1], *others])}), of which {layout.questions[0]!r} is used"] += 1 + len(others)
+    if left := _left_out(rows, layout): notes[f"columns of text that are not used ({', '.join(left[:8])}{', ...' if len(left) > 8 else ''})"] += len(left)
     start = _counted_from([(c, g) for c, g in zip(choices, golds) if c and not isinstance(c, str)])
     return [(number, c if isinstance(c, str) else _or_reason(_problem, row, number, layout, c, gold, None if start is None else _number(gold), start, notes))
             for (number, row), c, gold in zip(rows, choices, golds)], notes
@@ -537,7 +621,7 @@ def _after(row: dict, questions: list[str]) -> list[Turn]:
 def _shown(row: dict, question: str, layout: _Layout) -> str | None:
     "What the question shows that no text can: an image, a video, a sound."
     if any(isinstance(v, dict) and v.keys() == {"bytes", "path"} and not _empty(v) or hasattr(v, "getbands") for v in row.values()): return "image"
-    return next((kind for key, kind in layout.media.items() if not _empty(row.get(key))), "image" if "<image>" in question else None)
+    return next((kind for key, kind in layout.media.items() if not _empty(row.get(key))), "image" if _PLACE.search(question) else None)
 
 
 def _prompt(row: dict, layout: _Layout, notes: Counter) -> tuple[list[Turn], str, list[Turn], bool]:  # Turns, question, turns after it, is it rendered?
@@ -546,6 +630,8 @@ def _prompt(row: dict, layout: _Layout, notes: Counter) -> tuple[list[Turn], str
     value = _plain(_value(row, column))
     if column != layout.questions[0]: notes[f"with the question in {column!r}, as {layout.questions[0]!r} is empty there"] += 1
     if isinstance(value, str) and _RENDERED.match(value):
+        for name in layout.contexts:
+            if not _empty(row.get(name)) and _same(str(row[name])) not in _same(value): notes[f"with a {name!r} that is not used"] += 1
         notes["rendered for a chat template already, which are used as they are"] += 1
         return [], value, [], True
     turns, question, after = _parted(value)
@@ -553,6 +639,7 @@ def _prompt(row: dict, layout: _Layout, notes: Counter) -> tuple[list[Turn], str
     if more is not None:
         question = f"{question}\n\n{_text(more)}".strip()
         notes["with an input beside the instruction, which is put below it"] += 1
+    question = _with_context(row, question, turns, layout, column, notes)
     system = next((row[k].strip() for k in layout.system if isinstance(row.get(k), str) and row[k].strip()), None)
     if system and not any(t.role == "system" for t in turns): turns = [Turn("system", system), *turns]
     if any(t.role == "system" for t in turns): notes["with a system turn, which is kept"] += 1
@@ -561,17 +648,39 @@ def _prompt(row: dict, layout: _Layout, notes: Counter) -> tuple[list[Turn], str
     return turns, question, after, False
 
 
+def _with_context(row: dict, question: str, turns: list[Turn], layout: _Layout, column: str, notes: Counter) -> str:
+    "A question below what it is about, unless it says so itself."
+    if not question.strip(): return question
+    parts, said = [], _same(" ".join([*(t.content for t in turns), question]))
+    for name in layout.contexts:
+        value = _plain(row.get(name))
+        if _empty(value) or _is_placeholder(value) or name == column: continue
+        listed = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        if not isinstance(value, str) and not listed:
+            notes[f"with a {name!r} that is not used, as it is no text"] += 1
+            continue
+        text = value.strip() if isinstance(value, str) else "\n\n".join(v.strip() for v in value)
+        if _same(text) in said or _same(question) in _same(text): continue
+        parts.append(text)
+        notes[f"with a {name!r}, which is put above the question"] += 1
+    return "\n\n".join([*parts, question])
+
+
 def _problem(row: dict, number: int, layout: _Layout, choices, answer, picked: int | None, start: int | None, notes: Counter) -> Problem | str:
     "The problem of a row, or the reason why there is none."
     mine = Counter()  # notes on a row that gives no problem are none
     turns, question, after, rendered = _prompt(row, layout, mine)
-    if not question.strip(): return "empty question"
-    if kind := _shown(row, question, layout): return f"question with {_a(kind)}"
+    if not question.strip(): return "row with too few fields" if isinstance(row, ShortRow) else "empty question"
+    everything = "\n".join([question, *(t.content for t in turns), *(text for _, text in choices or [])])
+    if _LINKED.search(everything): mine["that link to a picture, which a model of texts cannot see"] += 1
+    if kind := _shown(row, everything, layout): return f"question with {_a(kind)}"
     name = _first_filled(row, layout.answers) if layout.answers else ""
     gold, kind = _gold(answer, name.split(".")[-1].lower() in _SOLUTIONS) if name else _gold(after[-1].content if after else None, True)
-    if not gold: return "empty answer"
+    if not gold: return "row with too few fields" if isinstance(row, ShortRow) else "empty answer"
+    if not choices and _is_placeholder(gold): return f"answer that is a placeholder ({_same(gold).lower()})"
     if kind: mine[kind] += 1
     if name and name != layout.answers[0]: mine[f"with the answer in {name!r}, as {layout.answers[0]!r} is empty there"] += 1
+    if start is not None and picked is not None and not rendered: mine[f"with the right choice given as a number, counted from {start}"] += 1
     if choices and not rendered:
         question, gold = _with_choices(question, choices, _picked(choices, gold, None if picked is None else picked - start))
         added = question.endswith(PICK)
@@ -749,7 +858,9 @@ def _generated_sums(name: str, n: int | None, seed: int) -> Loaded:
 
 # %% ../nbs/01_tasks.ipynb #4e802307
 def _of_file(path: Path, split: str | None, question: str | None, answer: str | None, source: str | None = None):
-    return str(path), *_read(rows_in(path, split), source or path.name.split(".")[0], question, answer, str(path))
+    others: dict[str, int] = {}
+    found, notes = _read(rows_in(path, split, others), source or path.name.split(".")[0], question, answer, str(path))
+    return str(path), found, notes + Counter(others)
 
 
 def _configured(folder: Path) -> bool:
@@ -761,7 +872,10 @@ def _configured(folder: Path) -> bool:
 
 
 def _of_folder(folder: Path, name: str, split: str | None, question: str | None, answer: str | None):
-    if saved_to_disk(folder): return name, *_read(enumerate(rows_on_disk(folder, split), 1), name, question, answer, name)
+    if saved_to_disk(folder):
+        unread: dict[str, int] = {}
+        found, notes = _read(enumerate(rows_on_disk(folder, split, unread), 1), name, question, answer, name)
+        return name, found, notes + Counter(unread)
     if _configured(folder): return _from_hub(name, question, answer, split, folder)
     files, others = files_of(folder, split)
     rows = (row for path in files for _, row in rows_in(path))
@@ -779,6 +893,9 @@ def _parts_of(name: str, data_dir, question: str | None, answer: str | None, spl
     paths = expanded(name) or (expanded(str(Path(data_dir) / name)) if data_dir and kind_of(name) else [])
     if paths:
         return [_of_folder(p, name if len(paths) == 1 else str(p), split, question, answer) if p.is_dir() else _of_file(p, split, question, answer) for p in paths]
+    head, _, tail = name.rpartition(":")
+    if split is None and tail and "," not in name and (expanded(head) or head.replace("_", "-") in HUB_SETS or re.fullmatch(r"[\w.-]+/[\w.-]+", head)):
+        return _parts_of(head, data_dir, question, answer, tail)
     if "," in name: return [part for n in name.split(",") if n.strip() for part in _parts_of(_single(n.strip()), data_dir, question, answer, split)] or _nothing(name)
     if kind_of(name) or re.match(r"[/~$.\\]|[A-Za-z]:\\", name) or any(sign in name for sign in "*?["): _nothing(name)
     return [_from_hub(name, question, answer, split)]
@@ -795,13 +912,15 @@ def _single(name) -> str:
 
 def _of_object(data, question: str | None, answer: str | None, split: str | None) -> list:
     "Rows, or problems, in memory."
-    try: rows = list(rows_of(data, split))
+    others: dict[str, int] = {}
+    try: rows = list(rows_of(data, split, notes=others))
     except TypeError: raise InputError(f"{data!r:.80} is no problem set: a name, a path, rows, a Dataset or a data frame is needed") from None
     if rows and all(isinstance(row, (str, Path)) for row in rows): return [part for r in rows for part in _parts_of(_single(r), None, question, answer, split)]
     if rows and all(isinstance(row, Problem) for row in rows): return [("data", list(enumerate(rows, 1)), Counter())]
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping): raise InputError(f"row {number} is {row!r:.80}: a dictionary is expected, like {{'problem': '2+2', 'answer': '4'}}")
-    return [("data", *_read(((i, dict(row)) for i, row in enumerate(rows, 1)), "data", question, answer, "data"))]
+    found, notes = _read(((i, dict(row)) for i, row in enumerate(rows, 1)), "data", question, answer, "data")
+    return [("data", found, notes + Counter(others))]
 
 # %% ../nbs/01_tasks.ipynb #ld000001
 def load_problems(

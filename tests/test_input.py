@@ -342,3 +342,13 @@ def test_the_ten_rows_of_dapo_that_stand_in_the_benchmarks(shared):
     sets = [p for name in ("math500", "amc23", "olympiadbench", "aime24", "aime25", "minerva") for p in load_problems(name, data_dir=data / "eval").problems]
     found = sorted(int(p.id.split("/")[-1]) for p in overlap(training, sets))
     assert found == sorted([6216, 17762, 6170, 6090, 15860, 15900, 14720, 15868, 15876, 11279])
+
+
+def test_numbers_of_a_preset_are_not_blamed_on_the_user_and_totals_are_said(tmp_path):
+    from extra_nb.cli import train_and_heldout
+    path = written(tmp_path / "d.jsonl", [{"problem": f"{i}+1", "answer": str(i + 1)} for i in range(20)])
+    config, said = {**preset("tiny"), "train": str(path)}, []
+    train_and_heldout(RunConfig(**config), said.append)
+    assert any("train_problems=6, heldout=8, so 14 of 20 problems are used" in line for line in said)
+    with pytest.raises(InputError, match="d.jsonl has 20; a preset may have set these: --train-problems 0 takes all, --heldout 0 holds none out"):
+        train_and_heldout(RunConfig(**{**config, "train_problems": 40}), said.append)

@@ -229,9 +229,9 @@ def test_of_a_file_that_is_there_it_is_never_said_that_it_is_not(tmp_path, name,
 
 def test_a_number_keeps_its_digits_and_a_table_its_texts(tmp_path):
     (tmp_path / "a.json").write_text('[{"problem": "a", "answer": 1000000000000000000000000000001}, {"problem": "b", "answer": 0.10}]')
-    (tmp_path / "a.csv").write_text("problem,answer\na,007\nb,1.50\nc,None\nd,NA\n")
+    (tmp_path / "a.csv").write_text("problem,answer\na,007\nb,1.50\nc,None of us\nd,NA\n")
     assert [p.answer for p in load_problems(str(tmp_path / "a.json")).problems] == ["1000000000000000000000000000001", "0.1"]
-    assert [p.answer for p in load_problems(str(tmp_path / "a.csv")).problems] == ["007", "1.50", "None", "NA"]
+    assert [p.answer for p in load_problems(str(tmp_path / "a.csv")).problems] == ["007", "1.50", "None of us", "NA"]
 
 
 def test_folders_of_files_and_of_save_to_disk(tmp_path, monkeypatch):
@@ -680,3 +680,157 @@ def test_a_problem_comes_back_from_json_as_it_was():
     problem = Problem("a", "and 2+2?", "4", "chat", 2, (Turn("system", "be brief"), Turn("assistant", "yes?")), ("box",), False)
     again = Problem(**json.loads(json.dumps(asdict(problem))))
     assert again == problem and hash(again) == hash(problem) and again.turns[0].role == "system"
+
+
+# what is not used is said, and nothing is cut
+
+def table(change, sign=","):
+    "A table of 100 rows as text, whose list of lines `change` has changed."
+    lines = [sign.join(("question", "answer")), *(f"What is {i}+1?{sign}{i + 1}" for i in range(100))]
+    change(lines)
+    return "\n".join(lines) + "\n"
+
+
+def _opened(lines): lines[50] = '"' + lines[50]
+def _closed_at_the_end_of_a_row(lines): lines[50], lines[80] = '"' + lines[50], lines[80] + '"'
+def _closed_at_the_end_of_a_question(lines): lines[50], lines[80] = '"' + lines[50], re.sub(r"\?", '?"', lines[80])
+def _closed_by_the_next_quote(lines): lines[50], lines[80] = '"' + lines[50], '"' + re.sub(r"\?", '?"', lines[80])
+def _opened_before_the_answer(lines): lines[50] = re.sub(r"(\?.)", r'\1"', lines[50])
+def _opened_in_the_last_row(lines): lines[100] = '"' + lines[100]
+
+
+@pytest.mark.parametrize("sign, name", [(",", "a.csv"), ("\t", "a.tsv"), (";", "a.csv")])
+@pytest.mark.parametrize("change", [_opened, _closed_at_the_end_of_a_row, _closed_at_the_end_of_a_question, _closed_by_the_next_quote, _opened_before_the_answer, _opened_in_the_last_row])
+def test_a_quote_that_is_not_closed_is_an_error_with_its_line(tmp_path, change, sign, name):
+    (tmp_path / name).write_text(table(change, sign))
+    with pytest.raises(InputError, match=f"line {101 if change is _opened_in_the_last_row else 51}: a quote"): load_problems(tmp_path / name)
+
+
+def test_fields_with_line_breaks_and_quotes_are_read_and_short_rows_counted(tmp_path):
+    (tmp_path / "a.csv").write_text('question,answer\n"Tom, Ann\nand Bob, who?\n""Me"", he says","1\n"\n"a"" b",2\n5" of rain,3\nshort\n"1,2,3\n4,5,6\n7,8,9",4\n')
+    loaded = load_problems(tmp_path / "a.csv")
+    assert [p.prompt for p in loaded.problems] == ['Tom, Ann\nand Bob, who?\n"Me", he says', 'a" b', '5" of rain', "1,2,3\n4,5,6\n7,8,9"]
+    assert loaded.skipped == [(4, "row with too few fields")]
+
+
+@pytest.mark.parametrize("row, lines, gold", [
+    ({"Problem": "q", "options": "a ) 38 , b ) 27.5 , c ) rs . 30", "correct": "b"}, ["38", "27.5", "rs . 30"], "B"), ({"question": "q", "options": "A. red\nB. blue", "answer": "B"}, ["red", "blue"], "B"),
+    ({"question": "q", "options": "(A) red (B) dark blue (C) a tree", "answer": "C"}, ["red", "dark blue", "a tree"], "C"), ({"question": "q", "options": "red|blue", "answer": "blue"}, ["red", "blue"], "B"),
+    ({"question": "q", "choices": "1. red\n2. blue", "answer": "2"}, ["red", "blue"], "B"), ({"question": "q", "choices": "red; blue; green", "answer": "green"}, ["red", "blue", "green"], "C"),
+    ({"question": "q", "option1": "red", "option2": "blue", "option3": "green", "option4": "grey", "answer": "2"}, ["red", "blue", "green", "grey"], "B"), ({"question": "q", "choice1": "red", "choice2": "blue", "answer": 2}, ["red", "blue"], "B"),
+    ({"question": "q", "Choice 1": "red", "Choice 2": "blue", "answer": "option 1"}, ["red", "blue"], "A"), ({"question": "q", "options": {"option_a": "red", "option_b": "blue"}, "answer": "option_b"}, ["red", "blue"], "B"),
+    ({"question": "q", "choice_0": "red", "choice_1": "blue", "answer": "1"}, ["red", "blue"], "B"), ({"question": "q", "options": ["Some", "None"], "answer": "None"}, ["Some", "None"], "B")])
+def test_choices_in_one_text_and_in_numbered_columns(tmp_path, row, lines, gold):
+    loaded = load_problems([row])
+    assert [(p.prompt, p.answer) for p in loaded.problems] == [("\n".join(["q", *(f"{c}. {t}" for c, t in zip("ABCD", lines)), PICK]), gold)]
+    pandas.DataFrame([row]).to_csv(tmp_path / "a.csv", index=False)
+    assert [(p.prompt, p.answer) for p in load_problems(tmp_path / "a.csv").problems] == [(p.prompt, p.answer) for p in loaded.problems]
+
+
+@pytest.mark.parametrize("given, reason", [({"options": "red blue"}, "choices that cannot be read"), ({"options": ["red"]}, "choices that cannot be read"), ({"choices": {"first of all": "red"}}, "choices that cannot be read"),
+                                           ({"options": "B. red\nA. blue\n"}, None), ({"option1": "x", "option2": None, "option3": "z"}, "choices with a gap"), ({"options": 4}, None), ({"options": "N/A"}, None)])
+def test_choices_that_are_not_understood_are_counted(given, reason):
+    loaded = load_problems([{"question": "q", **given, "answer": "B"}, {"question": "r", "answer": "1"}])
+    assert loaded.skipped == ([(1, reason)] if reason else [])
+    if str(given).startswith("{'options': 'B. red"): assert loaded.problems[0].answer == "A"  # a letter means the choice that has it
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_it_is_said_from_where_choices_are_counted(start):
+    loaded = load_problems([{"question": f"q{i}", "choices": ["a", "b", "c"], "answer": k + start} for i, k in enumerate((0, 1, 2))])
+    assert f"3 with the right choice given as a number, counted from {start}" in loaded.summary() and [p.answer for p in loaded.problems] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("row, prompt", [
+    ({"Body": "Tom has 3 apples.", "Question": "How many?", "Answer": 3.0}, "Tom has 3 apples.\n\nHow many?"), ({"context": "c", "question": "q?", "answers": {"text": ["x"], "answer_start": [0]}}, "c\n\nq?"),
+    ({"passage": "p", "question": "q?", "answer": True}, "p\n\nq?"), ({"article": "a", "question": "q?", "options": ["x", "y"], "answer": "A"}, f"a\n\nq?\nA. x\nB. y\n{PICK}"),
+    ({"instruction": "q?", "context": "c", "response": "4"}, "c\n\nq?"), ({"input": "x=3", "question": "what is x?", "answer": "3"}, "x=3\n\nwhat is x?"), ({"instruction": "Add.", "input": "1+1", "output": "2"}, "Add.\n\n1+1"),
+    ({"story": ["One.", "Two."], "question": "q?", "answer": "3"}, "One.\n\nTwo.\n\nq?"), ({"paragraph": "p", "prompt": [{"role": "user", "content": "q?"}], "answer": "3"}, "p\n\nq?"),
+    ({"context": "c is 3", "question": "Given c is 3: what is c?", "answer": "3"}, "Given c is 3: what is c?"), ({"context": "", "question": "q?", "answer": "3"}, "q?"), ({"input": "Solve it. q?", "problem": "q?", "answer": "3"}, "q?")])
+def test_what_a_question_is_about_stands_above_it(row, prompt):
+    loaded = load_problems([row, {**row, "id": "another"}])
+    assert [p.prompt for p in loaded.problems] == [prompt]
+    above = "\n\n" in prompt and "Add." not in prompt
+    assert ("which is put above the question" in loaded.summary()) == above
+
+
+def test_columns_that_are_not_used_are_named():
+    said = load_problems([{"question": "q", "answer": "1", "facts": "Tom has 3.", "n": "12", "solution": "s", "source": "x", "level": "Level 1", "type": "t", "subject": "u", "url": "v", "difficulty": "w", "unique_id": "i"}]).summary()
+    assert said == "1 problems; 1 columns of text that are not used (facts)"
+    said = load_problems([{"context": {"title": ["t"]}, "question": "q", "answer": "1"}]).summary()
+    assert "1 with a 'context' that is not used, as it is no text" in said
+
+
+def test_several_question_columns_are_told():
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "q"}]
+    assert "2 question columns (problem, question), of which 'problem' is used" in load_problems([{"problem": "Title", "question": "1+1?", "answer": "2"}]).summary()
+    assert "2 question columns (problem, prompt), of which 'problem' is used" in load_problems([{"problem": "q", "prompt": chat, "answer": "2"}]).summary()
+    assert "question columns" not in load_problems([{"problem": "q", "question": " q", "answer": "2"}]).summary()
+    assert "question columns" not in load_problems([{"problem": "q", "question": "r", "answer": "2"}], question_field="question").summary()
+
+
+@pytest.mark.parametrize("gold", ["proof", "Proof.", "notfound", "not found", "None", "NONE", "null", "N/A", "n/a", "nan", "NaN", "See solution", "see the solution above", "(see solution)", "<NA>", "#N/A", "no answer", r"\boxed{None}", ["None"]])
+def test_a_placeholder_is_no_answer(gold):
+    loaded = load_problems([{"problem": "q", "answer": gold}, {"problem": "r", "answer": "none of them"}, {"problem": "s", "answer": "Na"}, {"problem": "t", "answer": "proof by induction"}])
+    assert [p.answer for p in loaded.problems] == ["none of them", "Na", "proof by induction"] and loaded.skipped[0][1].startswith("answer that is a placeholder (")
+
+
+@pytest.mark.parametrize("gold, expected", [
+    ('{"inputs":["1"],"outputs":["2"]}', None), ('{"func_name": "validate_no_commas"}', None), ("{'a': 1}", None), ('{"a": cut off', None), ('[{"a": 1}]', None), ('{"answer": "4"}', "4"), ("{1, 2}", "{1, 2}"), ("{}", "{}"), (r"\{x: 1\}", r"\{x: 1\}"), ("{x : x > 1}", "{x : x > 1}")])
+def test_an_object_that_is_written_out_is_treated_as_an_object(gold, expected):
+    loaded = load_problems([{"problem": "q", "answer": gold}, {"problem": "r", "answer": "1"}])
+    assert [p.answer for p in loaded.problems][:-1] == ([expected] if expected else []) and loaded.skipped == ([] if expected else [(1, "answer that is an object")])
+
+
+USER, CALL, TOOL = {"role": "user", "content": "1+1?"}, {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}, {"role": "tool", "content": "2"}
+
+
+@pytest.mark.parametrize("before, reason", [([USER, CALL, TOOL], "conversation with tool calls"), ([USER, TOOL], "conversation with tool calls"), ([USER, {**CALL, "content": "I look."}], "conversation with tool calls"),
+                                            ([{"from": "human", "value": "x"}, {"from": "function_call", "value": "f()"}, {"from": "observation", "value": "2"}], "conversation with tool calls"),
+                                            ([USER, {"role": "assistant", "content": ""}], "earlier turn without text")])
+def test_turns_that_are_no_text_are_not_left_out_unseen(before, reason):
+    loaded = load_problems([{"prompt": [*before, {"role": "user", "content": "q"}], "answer": "4"}, {"prompt": [USER, CALL, TOOL, {"role": "assistant", "content": "2"}], "answer": "2"}])
+    assert loaded.skipped == [(1, reason)] and [(p.prompt, p.turns) for p in loaded.problems] == [("1+1?", ())]
+
+
+@pytest.mark.parametrize("text", ["![](https://a.b/c.png) q", "q ![Grid](data:image/png;base64,xx)", "q ![a b](pics/c.png)", "<img src='x.png'> q", r"\includegraphics[scale=1]{a.png} q"])
+def test_pictures_that_a_text_links_to_are_counted(text):
+    for row in ({"problem": text}, {"prompt": [{"role": "user", "content": text}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "q"}]}, {"question": "q", "options": [text, "y"]}):
+        assert "1 that link to a picture" in load_problems([{**row, "answer": "A"}]).summary()
+    assert "picture" not in load_problems([{"problem": "n![1](2) [a](b.png)", "answer": "1"}]).summary()
+
+
+@pytest.mark.parametrize("text", ["<image_1> q", "<image 2>q", "<image1>"])
+def test_numbered_places_of_images_are_counted(text):
+    assert load_problems([{"problem": text, "answer": "1"}, {"problem": "r", "answer": "1"}]).skipped == [(1, "question with an image")]
+
+
+@pytest.mark.parametrize("level, expected", [(3.0, 3), ("3.0", 3), ("Level 3", 3), ("level 3.0", 3), (3, 3), (3.5, None), ("hard", None), (math.nan, None), (None, None)])
+def test_levels_of_every_type(level, expected):
+    assert load_problems([{"problem": "q", "answer": "1", "level": level}]).problems[0].level == expected
+
+
+def test_splits_that_are_not_read_are_told(tmp_path):
+    rows = [{"problem": "q", "answer": "1"}], [{"problem": "r", "answer": "2"}]
+    (tmp_path / "a.json").write_text(json.dumps(dict(zip(("train", "test"), rows))))
+    datasets.DatasetDict({n: datasets.Dataset.from_list(r) for n, r in zip(("train", "test"), rows)}).save_to_disk(tmp_path / "saved")
+    for data in (tmp_path / "a.json", tmp_path / "saved", dict(zip(("train", "test"), rows))):
+        assert "1 other splits in " in load_problems(data).summary() and "not read (test)" in load_problems(data).summary()
+        assert load_problems(data, split="test").summary() == "1 problems"
+
+
+def test_files_about_a_set_are_no_data(tmp_path):
+    write(tmp_path / "train.jsonl", {"problem": "q", "answer": "1"})
+    for name in ("dataset_infos.json", "dataset_info.json"): (tmp_path / name).write_text("{}")
+    assert load_problems(tmp_path).summary() == "1 problems"
+
+
+def test_a_colon_names_a_split(tmp_path):
+    rows = {name: [{"problem": name, "answer": "1"}] for name in ("a", "b")}
+    datasets.DatasetDict({n: datasets.Dataset.from_list(r) for n, r in rows.items()}).save_to_disk(tmp_path / "saved")
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    for path in (tmp_path / "saved", tmp_path / "a.json"):
+        assert [p.prompt for p in load_problems(f"{path}:b").problems] == ["b"]
+        with pytest.raises(InputError, match=re.escape(f"as {path}:a")): load_problems(path)
+        with pytest.raises(InputError, match="split"): load_problems(f"{path}:c")
+    assert [p.prompt for p in load_problems(f"{tmp_path}/saved:b,{tmp_path}/a.json:a").problems] == ["b", "a"]
