@@ -8,13 +8,14 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['REMOTE', 'TAKEN_OUT', 'check_kind', 'quantisation', 'naming', 'reason', 'named', 'counted', 'check_whole',
            'check_finite', 'check_vocabulary', 'read_config', 'read_tokenizer', 'read_model', 'body_of',
-           'check_decoder', 'add_lora', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at',
-           'attach', 'merge', 'without_kernel_note']
+           'check_decoder', 'add_lora', 'routers', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers',
+           'adapter_at', 'attach', 'merge', 'without_kernel_note']
 
 # %% ../nbs/01f_loading.ipynb #ld77de68
 import logging
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from inspect import signature
@@ -278,9 +279,11 @@ def add_lora(
     "Freeze the model and add a LoRA adapter to all its linear layers but the head."
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", exclude_modules=unfit_layers(model) or None, task_type="CAUSAL_LM")
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", exclude_modules=[*unfit_layers(model), *routers(model)] or None,
+                        task_type="CAUSAL_LM")
     with torch.random.fork_rng(), quiet_peft():
         torch.manual_seed(seed)
+        _keep_what_is_linear(config, model)
         return get_peft_model(_frozen(model, quantised), config).eval()
 
 
@@ -288,6 +291,30 @@ def _frozen(model: nn.Module, quantised: bool) -> nn.Module:
     from peft import prepare_model_for_kbit_training
 
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False) if quantised else model
+
+
+def _keep_what_is_linear(config, model: nn.Module):
+    "In a mixture, let PEFT adapt ordinary layers too whose names the experts' weights have, such as `down_proj`, and leave routers alone."
+    try: from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
+    except ImportError: return  # a PEFT that does not do this
+    convert_peft_config_for_transformers(config, model, None)  # done again by PEFT itself, which changes nothing more
+    if not getattr(config, "target_parameters", None): return
+    left, names, head = set(config.exclude_modules or ()), tuple(config.target_modules), model.get_output_embeddings()
+    passed = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head and n not in left and m.weight.is_floating_point()
+              and n not in names and not n.endswith(tuple(f".{x}" for x in names))]
+    of_routers = {t for t in config.target_parameters if any(f"{r}.weight".endswith(f".{t}") for r in left)}
+    config.target_parameters = {*config.target_parameters - of_routers, *(f"{n}.weight" for n in passed)}
+
+
+def routers(
+    model: nn.Module,  # With or without an adapter
+) -> list[str]:  # Names of modules
+    "What chooses or weighs the experts of a mixture: modules beside experts that are called a gate or a router, and all that is in them."
+    modules = {n: m for n, m in model.named_modules() if "lora_" not in n}
+    mixtures = {n.rpartition(".")[0] for n, m in modules.items() if "expert" in f"{n.rpartition('.')[2]} {type(m).__name__}".lower()}
+    found = tuple(n for n, m in modules.items() if re.search(r"router|(^|_)gate$", n.rpartition(".")[2].lower()) and n.rpartition(".")[0] in mixtures
+                  or re.search("router", type(m).__name__.lower()))
+    return [n for n in modules if n in found or n.startswith(tuple(f"{x}." for x in found))]
 
 
 @torch.no_grad()
@@ -326,10 +353,24 @@ def lora_sentence(
     trained, total = model.get_nb_trainable_parameters()
     named_layers = ", ".join(dict.fromkeys(re.search(r"[^.]+(\.\d+)*$", n)[0] for n in adapted)) or "no linear layer"
     said = f"LoRA of rank {getattr(config, 'r', '?')} on {named_layers}: {trained:,} weights to train, {100 * trained / total:.2g}% of all"
-    layers = expert_layers(model)
-    if not layers: return said
-    left = sum(not included for included in layers.values())
-    return said + (f"; the experts of {counted(left, 'layer')} are not adapted" if left else "; experts included")
+    layers, left = expert_layers(model), _left_alone(model, adapted)
+    frozen = sum(not included for included in layers.values())
+    if layers: said += f"; the experts of {counted(frozen, 'layer')} are not adapted" if frozen else "; experts included"
+    for kind, names in left.items():
+        if names: said += f"; {kind} ({', '.join(names)}) {'are' if kind.endswith('s') else 'is'} not adapted"
+    return said
+
+
+def _left_alone(model: nn.Module, adapted: list[str]) -> dict[str, list[str]]:
+    "The last names of the layers without an adapter: routers, and linear layers besides them and the head, each with its number."
+    from transformers.pytorch_utils import Conv1D
+
+    without, head = set(routers(model)), model.get_output_embeddings()
+    inside = tuple(f"{n}." for n in adapted)
+    found = [n for n, m in model.named_modules() if (isinstance(m, (nn.Linear, Conv1D)) or n in without and next(m.parameters(recurse=False), None) is not None)
+             and m is not head and n not in adapted and not n.startswith(inside)]
+    named_so = {"routers": [n for n in found if n in without], "other linear layers": [n for n in found if n not in without]}
+    return {kind: [f"{x} in {counted(k, 'layer')}" for x, k in Counter(n.rpartition(".")[2] for n in names).items()] for kind, names in named_so.items()}
 
 
 def expert_layers(

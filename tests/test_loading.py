@@ -1,5 +1,6 @@
 "What is loaded is whole, is what was meant, and computes the same in every mode; anything else is one line."
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from extra_nb.cli import eval_main, train_main
-from extra_nb.loading import add_lora, expert_layers, lora_sentence, unfit_layers
+from extra_nb.loading import add_lora, expert_layers, lora_sentence, routers, unfit_layers
 from extra_nb.policy import Policy, load_policy, recompute_activations, tiny_policy, tiny_tokenizer
 from extra_nb.sampler import replay, sample, score
 from extra_nb.tasks import arithmetic, worked_solution
@@ -26,6 +27,8 @@ COMMON = dict(vocab_size=ROWS, hidden_size=32, intermediate_size=48, num_hidden_
               max_position_embeddings=128, bos_token_id=None, eos_token_id=0, pad_token_id=1)
 MOE = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24)
 GPT = dict(vocab_size=ROWS, n_embd=32, n_layer=2, n_head=4, n_positions=128, bos_token_id=None, eos_token_id=0)
+DEEPSEEK = dict(COMMON, num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, first_k_dense_replace=1, n_shared_experts=1,
+                n_group=1, topk_group=1, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8)
 SMALL = {k: v for k, v in COMMON.items() if k != "num_key_value_heads"}
 # Models with as many kinds of dropout and jitter as they have, above all such as apply it as a function
 FORGETFUL = {
@@ -243,7 +246,7 @@ def logits(policy): return policy.model(IDS).logits
 
 
 BASES = {"llama": ("Llama", COMMON), "tied": ("Llama", dict(COMMON, tie_word_embeddings=True)), "gpt2": ("GPT2", GPT), "falcon": FORGETFUL["falcon"],
-         "mixtral": FORGETFUL["mixtral"], "qwen3_moe": ("Qwen3Moe", dict(COMMON, head_dim=16, **MOE)), "phimoe": FORGETFUL["phimoe"]}
+         "deepseek_v3": ("DeepseekV3", DEEPSEEK), "mixtral": FORGETFUL["mixtral"], "qwen3_moe": ("Qwen3Moe", dict(COMMON, head_dim=16, **MOE)), "phimoe": FORGETFUL["phimoe"]}
 
 
 @pytest.mark.parametrize("base", [*BASES, "tiny"])
@@ -424,8 +427,7 @@ def test_the_layers_of_an_adapter_are_said(name, words, tmp_path):
 
 EXPERTS = {"Phimoe": FORGETFUL["phimoe"][1], "Mixtral": FORGETFUL["mixtral"][1], "Qwen2Moe": dict(COMMON, shared_expert_intermediate_size=24, **MOE),
            "GptOss": dict(COMMON, head_dim=8, num_local_experts=4, num_experts_per_tok=2), "GraniteMoe": dict(COMMON, num_local_experts=4, num_experts_per_tok=2),
-           "DeepseekV3": dict(COMMON, num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, first_k_dense_replace=1, n_shared_experts=1,
-                              n_group=1, topk_group=1, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8)}
+           "DeepseekV3": DEEPSEEK}
 
 
 @pytest.mark.parametrize("family", EXPERTS)
@@ -439,6 +441,26 @@ def test_experts_are_counted_by_their_weights(family):
     assert ("are not adapted" in said) == (not changed)
 
 
+@pytest.mark.parametrize("family", [*EXPERTS, "Qwen3Next"])
+def test_all_linear_layers_of_a_mixture_but_its_routers_are_adapted(family):
+    "And the line names what is left as it was."
+    settings = EXPERTS.get(family) or dict(COMMON, head_dim=8, shared_expert_intermediate_size=24, layer_types=["linear_attention", "full_attention"], linear_num_value_heads=4,
+                                           linear_num_key_heads=2, linear_key_head_dim=8, linear_value_head_dim=8, **MOE)
+    model = model_of(family, settings)
+    linear, chosen = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)} - {"lm_head"}, set(routers(model))
+    model = add_lora(model, 4, 8.0, False, 0)
+    adapted = {n.removeprefix("base_model.model.") for n, m in model.named_modules() if hasattr(m, "lora_A")}
+    assert linear - adapted <= chosen and chosen and not chosen & adapted
+    assert not [n for n, p in model.named_parameters() if p.requires_grad and re.search(r"router|gate\.", n)]
+    assert re.search(r"routers \((gate|router) in [12] layers?.*\) are not adapted", lora_sentence(model))
+    assert ("shared_expert_gate" in lora_sentence(model)) == any(n.endswith("shared_expert_gate") for n in chosen)
+
+
+def test_a_layer_without_an_adapter_is_named():
+    model = model_of("FalconH1", dict(COMMON, mamba_d_ssm=64, mamba_n_heads=8, mamba_d_head=8, mamba_d_state=8, mamba_n_groups=1, mamba_expand=2, mamba_chunk_size=8))
+    assert "other linear layers (out_proj in 2 layers) are not adapted" in lora_sentence(add_lora(model, 4, 8.0, False, 0))
+
+
 def test_a_model_without_experts_says_nothing_of_them():
     assert "expert" not in lora_sentence(policies.adapted(0.1).model)
 
@@ -450,7 +472,7 @@ def test_projections_that_kernels_reach_into_are_left_out(family):
                 "Mamba": dict(vocab_size=ROWS, hidden_size=32, num_hidden_layers=2, state_size=8, eos_token_id=0)}[family]
     model = model_of(family, settings)
     assert unfit_layers(model) and all(n.endswith("out_proj") for n in unfit_layers(model))
-    assert "out_proj" not in lora_sentence(add_lora(model, 4, 8.0, False, 0))
+    assert "out_proj" not in lora_sentence(add_lora(model, 4, 8.0, False, 0)).split(":")[0]
 
 
 # ---- weights
