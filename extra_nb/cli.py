@@ -14,6 +14,7 @@ __all__ = ['SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings
 import argparse
 import difflib
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -24,7 +25,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from threading import Thread
@@ -542,11 +542,11 @@ def _try_rewards(config: RunConfig, problem: Problem):
 
 def _possible(config: RunConfig):
     "Refuse what can be known to fail before a model is loaded: a sampler that is not installed, responses longer than the model's context."
-    if config.sampler == "vllm" and find_spec("vllm") is None: raise InputError("sampler 'vllm' needs the package vllm: pip install vllm")
+    if config.sampler == "vllm" and importlib.util.find_spec("vllm") is None: raise InputError("sampler 'vllm' needs the package vllm: pip install vllm")
     if not (length := known_context(config.model)): return
     for name in ("max_new_tokens", "eval_max_new_tokens"):
         if getattr(config, name) >= length:
-            raise InputError(f"{name}={getattr(config, name)}: the context of {config.model} is {length} tokens, for a prompt and its response together")
+            raise InputError(f"{name}={getattr(config, name)} does not fit: the context of {config.model} is {length} tokens, for a prompt and its response together")
 
 
 def _apart(problems: list[Problem], sets: dict[str, list[Problem]], config: RunConfig, say) -> list[Problem]:
