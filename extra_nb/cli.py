@@ -14,6 +14,7 @@ __all__ = ['SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'preset', 'train_settings
 import argparse
 import difflib
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -37,6 +38,7 @@ from .checkpoints import last_checkpoint, tidy, write_whole
 from .embedders import load_embedder
 from .evaluate import Evaluation, average, evaluate
 from .novelty import KINDS, SCALES, NoveltyBonus
+from .loading import known_context
 from .policy import ADAPTERS, DTYPES, Policy, compute_named, device_named, keep_freed_memory, load_policy
 from .prefix import CUT_AT
 from .ranks import Ranks, join, leave
@@ -205,6 +207,8 @@ def preset(
     chosen = [n.strip() for n in names.split(",")]
     for n in chosen:
         if n not in PRESETS: raise unknown_name("preset", n, PRESETS)
+    for kind, known in {"scale": [n for n in PRESETS if n not in METHODS], "method": METHODS}.items():
+        if len(both := [n for n in chosen if n in known]) > 1: raise InputError(f"preset {names!r}: {' and '.join(both)} are both a {kind}; choose one of {', '.join(known)}")
     settings: dict = {f.name: f.default for f in fields(RunConfig)}
     for n in (["quickstart"] if set(chosen) <= set(METHODS) else []) + chosen:
         settings |= PRESETS[n](settings) if callable(PRESETS[n]) else PRESETS[n]
@@ -390,6 +394,13 @@ def with_fractions(
     return {k: float(v) if k in fractions and type(v) is int and abs(v) < 1e15 else v for k, v in settings.items()}
 
 # %% ../nbs/11_cli.ipynb #1bac8644
+def _same_model(given: dict, settings: dict, run: str):
+    "Refuse to resume with another kind of model than the checkpoint is of."
+    for name in ("adapter", "lora_rank"):
+        if name in given and name in settings and given[name] != settings[name] and (name == "adapter" or settings["adapter"] != "none"):
+            raise InputError(f"{name}={given[name]}: the run in {run} has {name}={settings[name]}, and its checkpoints fit no other; begin a new run from {run}/model")
+
+
 def train_settings(
     argv: list[str] | None = None,  # Command line; None: that of this process
 ) -> tuple[RunConfig, argparse.Namespace]:  # The settings, and what is not a setting: preset, out, resume
@@ -406,6 +417,7 @@ def train_settings(
     if args.resume and (args.config or args.out): raise InputError("--resume takes settings and directory from the run; --config and --out do not go with it")
     settings = preset(args.preset)
     if args.resume: settings |= _from_file(os.path.join(args.resume, "config.json"), known)
+    if args.resume: _same_model(vars(args), settings, args.resume)
     if args.config: settings |= _from_file(args.config, known)
     settings |= {k: v for k, v in vars(args).items() if k in known}
     config = RunConfig(**with_fractions(settings))
@@ -534,6 +546,15 @@ def _try_rewards(config: RunConfig, problem: Problem):
     rewards = own_rewards(config.rewards, config)
     try: rewards.try_out(problem)
     finally: rewards.close()
+
+
+def _possible(config: RunConfig):
+    "Refuse what can be known to fail before a model is loaded: a sampler that is not installed, responses longer than the model's context."
+    if config.sampler == "vllm" and importlib.util.find_spec("vllm") is None: raise InputError("sampler 'vllm' needs the package vllm: pip install vllm")
+    if not (length := known_context(config.model)): return
+    for name in ("max_new_tokens", "eval_max_new_tokens"):
+        if getattr(config, name) >= length:
+            raise InputError(f"{name}={getattr(config, name)} does not fit: the context of {config.model} is {length} tokens, for a prompt and its response together")
 
 
 def _apart(problems: list[Problem], sets: dict[str, list[Problem]], config: RunConfig, say) -> list[Problem]:
@@ -675,6 +696,7 @@ def train(
     tracker = ranks.each(lambda: tracker_named(config.track, out, asdict(config)) if ranks.leads else None)
     problems, sets = ranks.lead(lambda: train_and_heldout(config, say))
     ranks.lead(lambda: _try_rewards(config, problems[0]))
+    ranks.lead(lambda: _possible(config))
     config = replace(config, compute=ranks.lead(lambda: _compute(config)))
     with Verifier(timeout=config.verifier_timeout, workers=config.verifier_workers or None) as verifier:
         _wake(verifier)
@@ -760,7 +782,8 @@ def _finish(policy: Policy, sets, verifier: Verifier, config: RunConfig, out: Pa
         results["after"] = _evaluate_sets(policy, sets, verifier, config, "after", out, say, ranks)
         ranks.lead(lambda: write_whole(out / "eval.json", json.dumps(results, indent=2)))
     if not ranks.leads: return
-    report = write_report(out) if config.report else f"extra-report {out} writes it"
+    trained = (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size > 0
+    report = "none: no step was trained" if not trained else write_report(out) if config.report else f"extra-report {out} writes it"
     say("")
     for when in ("before", "after"):
         if when in results: say(f"{when:>7}  {summary_line(results[when])}")

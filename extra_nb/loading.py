@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['REMOTE', 'TAKEN_OUT', 'check_kind', 'quantisation', 'naming', 'reason', 'named', 'counted', 'check_whole',
-           'check_finite', 'check_vocabulary', 'read_config', 'read_tokenizer', 'read_model', 'body_of',
-           'check_decoder', 'add_lora', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at',
-           'attach', 'merge', 'without_kernel_note']
+__all__ = ['REMOTE', 'TAKEN_OUT', 'OWN', 'OLD_BUFFERS', 'check_kind', 'quantisation', 'naming', 'fault_in', 'reason', 'named',
+           'counted', 'check_whole', 'check_stored', 'check_finite', 'check_vocabulary', 'model_folder', 'read_config',
+           'known_context', 'read_tokenizer', 'read_model', 'body_of', 'check_decoder', 'add_lora', 'routers',
+           'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
+           'without_kernel_note']
 
 # %% ../nbs/01f_loading.ipynb #ld77de68
+import difflib
+import json
 import logging
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from inspect import signature
@@ -73,9 +77,42 @@ def naming(
     try: yield
     except InputError: raise
     except Exception as e:  # of transformers, tokenizers, safetensors, the hub client, json, pickle, and of code out of a repository
-        if Path(name).is_dir(): raise InputError(f"{what} {name!r} cannot be loaded ({reason(e)})") from e
+        if Path(name).is_dir(): raise InputError(f"{what} {name!r} cannot be loaded ({fault_in(name) or reason(e)})") from e
+        if near := "" if "/" in name or Path(name).exists() else difflib.get_close_matches(name.lower(), OWN, 1):
+            raise InputError(f"{what} {name!r} cannot be loaded: did you mean {near[0]!r}? ({reason(e)})") from e
         why = "that is a file, not a folder" if Path(name).is_file() else "there is no such folder" if _is_path(name) else reason(e)
         raise InputError(f"{what} {name!r} cannot be loaded ({why}); a local folder in the transformers format works too") from e
+
+
+OWN = ("tiny", "smollm2-135m")  # models that need neither a folder nor the hub
+
+
+def fault_in(
+    folder: str,
+) -> str:  # Empty if there is none that files show
+    "What is wrong with the files of a model, as far as they show it without being read."
+    files = sorted(p for p in Path(folder).iterdir() if p.is_file())
+    if not files: return "there are no files in it"
+    for path in (p for p in files if p.suffix in (".safetensors", ".bin", ".json", ".model")):
+        with open(path, "rb") as f: start = f.read(100)
+        if start.startswith(b"version https://git-lfs"): return f"{path.name} is a git-lfs pointer, not the file itself: git lfs pull fetches it"
+        if not start: return f"{path.name} is empty, so it was cut short"
+        if path.suffix == ".safetensors" and (why := _cut_short(path)): return f"{path.name} {why}"
+    if not any((Path(folder) / x).is_file() for x in ("config.json", "adapter_config.json")): return "there is no config.json in it, which says the model_type"
+    return ""
+
+
+def _cut_short(path: Path) -> str:
+    "Whether a safetensors file has all the bytes that it announces."
+    size = path.stat().st_size
+    try:
+        with open(path, "rb") as f:
+            length = int.from_bytes(f.read(8), "little")
+            if length + 8 > size: return f"is cut short, or no safetensors file: it has {size:,} bytes, fewer than its own list of weights"
+            entries = json.loads(f.read(length))
+        ends = 8 + length + max((e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError): return "is no safetensors file: its list of weights cannot be read"
+    return f"is cut short: it has {size:,} of {ends:,} bytes" if size < ends else ""
 
 
 def _is_path(name: str) -> bool: return name.startswith((".", "/", "~")) or name.count("/") > 1
@@ -88,8 +125,9 @@ def reason(
     said, *more = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()] or [""]
     if said.endswith(":"): said = " ".join([said, *more])
     if "trust_remote_code" in str(error) or "custom code" in said: return REMOTE
+    if kind := re.search(r"model type `([^`]+)`.*not recognize", said): return f"model_type {kind[1]!r:.60} in its config.json is not known to this version of transformers"
     if isinstance(error, KeyError) or not said: said = f"{type(error).__name__} {said}".strip()
-    return said[:160]
+    return said if len(said) <= 160 else f"{said[:156].rpartition(' ')[0] or said[:156]} ..."
 
 # %% ../nbs/01f_loading.ipynb #ld1574bd
 def named(
@@ -115,6 +153,7 @@ def check_whole(
     allow_missing: bool = False,  # Let weights that are not there begin with random numbers
     say: Callable[[str], None] | None = None,  # Called with what a reader should know
     made_as: str = "",  # What the checkpoint says it is, such as LlamaForSequenceClassification
+    model: nn.Module | None = None,  # The model, so that weights inside layers that it has are told from those of layers it has not
 ):
     "Refuse a checkpoint that lacks weights or has some of another size; count those that have no place."
     missing, unused, other = (info.get(k) or () for k in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -125,10 +164,36 @@ def check_whole(
     if missing and not allow_missing:
         raise InputError(f"model {name!r} lacks {counted(len(missing))}: {named(missing)}{f' (it was saved as {made_as})' if made_as and unused else ''}; "
                          "--allow-missing (allow_missing=True) begins there with random numbers")
+    inside = [k for k in unused if model is not None and not OLD_BUFFERS.search(k) and _layer_of(k) in dict(model.named_modules())]
+    if inside and not allow_missing:
+        raise InputError(f"model {name!r} has {counted(len(inside))} inside layers in which its config.json has no place for them: {named(inside)}; is its model_type "
+                         "another? --allow-missing (allow_missing=True) leaves them out")
     if not say: return
     if missing: say(f"{name}: {counted(len(missing))} not in the checkpoint, which begin with random numbers: {named(missing)}")
     if unused: say(f"{name}: {counted(len(unused))} of the checkpoint without a place in the model, not used: {named(unused)}"
                    + (f" (it was saved as {made_as})" if made_as else ""))
+
+
+OLD_BUFFERS = re.compile(r"rotary|inv_freq|masked_bias|attn\.bias$|attention\.bias$|position_ids|num_batches_tracked")  # tables that former versions saved
+
+
+def _layer_of(key: str) -> str: return found[0] if (found := re.match(r".*?\.\d+(?=\.)", key)) else key
+
+
+def check_stored(
+    name: str,  # A model whose configuration names no quantisation
+):
+    "Refuse weights that are stored as something else than ordinary floating-point numbers."
+    from transformers.utils import cached_file
+
+    path = name if Path(name).is_dir() else cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False, local_files_only=True)
+    for file in sorted((Path(path) if Path(path or "").is_dir() else Path(path or "").parent).glob("model*.safetensors")) if path else ():
+        if fault := _cut_short(file): raise InputError(f"model {name!r} cannot be loaded ({fault_in(str(file.parent)) or f'{file.name} {fault}'})")
+        with open(file, "rb") as f: entries = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        odd = [k for k, e in entries.items() if k != "__metadata__" and k.endswith(("weight", "_proj")) and e["dtype"] not in ("F64", "F32", "F16", "BF16")]
+        if odd:
+            raise InputError(f"model {name!r}: {counted(len(odd))} of {file.name} {'is' if len(odd) == 1 else 'are'} stored as {entries[min(odd)]['dtype']} ({named(odd)}), "
+                             "but its config.json names no quantisation, so what the numbers mean is not known")
 
 
 def _size(shape) -> str: return " x ".join(map(str, shape))
@@ -138,12 +203,19 @@ def _size(shape) -> str: return " x ".join(map(str, shape))
 def check_finite(
     name: str,  # For the message
     model: nn.Module,
+    say: Callable[[str], None] | None = None,  # Called with a line on matrices that are zero; None: they are not looked for
 ):
-    "Refuse weights that are not numbers."
+    "Refuse weights that are not numbers, and an embedding or a head that is zero."
+    zero = {}
     for key, p in model.named_parameters():
         if not p.is_floating_point() or p.device.type == "meta" or not p.numel(): continue
         low, high = (x.item() for x in p.detach().aminmax())
         if not (low - low == 0 == high - high): raise InputError(f"model {name!r}: weight {key} holds {'nan' if low != low else 'inf'}, so the checkpoint is broken")
+        if low == 0 == high and p.ndim > 1 and "bias" not in key: zero[key] = p
+    if not say or not zero: return
+    ends = [x.weight for x in (model.get_input_embeddings(), model.get_output_embeddings()) if x is not None]
+    if gone := [k for k, p in zero.items() if any(p is x for x in ends)]: raise InputError(f"model {name!r}: all of {gone[0]} is zero, so the checkpoint is broken")
+    say(f"{name}: {len(zero)} matri{'x is' if len(zero) == 1 else 'ces are'} zero throughout, first {next(iter(zero))}")
 
 # %% ../nbs/01f_loading.ipynb #ld472b07
 def check_vocabulary(
@@ -173,6 +245,24 @@ def _in_prompts(tokenizer) -> set[str]:
     return set(tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False).input_ids))
 
 # %% ../nbs/01f_loading.ipynb #ld4d134b
+def model_folder(
+    name: str,  # Hub name or local folder
+    say: Callable[[str], None] | None = None,  # Called with a line where another folder is meant
+) -> str:  # The folder of the model itself, or the same name
+    "Where the model of a run or of a checkpoint is; other names are left as they are."
+    path, files = Path(name), ("config.json", "adapter_config.json")
+    if not path.is_dir() or (path / "adapter_config.json").exists(): return name
+    try: settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError): settings = {}
+    run = (path / "checkpoints").is_dir() or (path / "metrics.jsonl").exists() or (path / "checkpoint.json").exists()
+    if not run or isinstance(settings, dict) and "model_type" in settings: return name
+    if any((path / "model" / f).is_file() for f in files):
+        if say: say(f"{name} is a run or a checkpoint; its model is {path / 'model'}")
+        return str(path / "model")
+    last = max((p.parent for p in (path / "checkpoints").glob("step-*/model")), default=None)
+    raise InputError(f"model {name!r} is a run that has no model yet" + (f"; its last checkpoint is {last}" if last else ""))
+
+
 def read_config(
     name: str,  # Hub name or local folder
     nf4: bool = False,  # Are the weights to be used in 4 bits?
@@ -184,6 +274,20 @@ def read_config(
     with naming("model", name), hub_or_cache(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
         return config, check_kind(name, config, nf4)
+
+
+def known_context(
+    name: str,  # As `load_policy` takes it
+) -> int | None:  # In tokens; None where no file here says it
+    "The context of a model as far as it can be known without loading it."
+    if name in OWN: return {"tiny": 256, "smollm2-135m": 8192}[name]
+    try: settings = json.loads((Path(model_folder(name)) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError): return None
+    if not isinstance(settings, dict): return None
+    rope = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+    if rope.get("rope_type", rope.get("type", "default")) != "default": return None  # a stretched context is asked of the model itself
+    length = settings.get("max_position_embeddings")
+    return length if type(length) is int and length > 0 else None
 
 
 def read_tokenizer(
@@ -215,15 +319,17 @@ def read_model(
     if gguf_file: made_as, kwargs = "", {"gguf_file": gguf_file}
     else:
         config, method = read_config(name, weights == "nf4", trust_remote_code)
+        if method is None:
+            with naming("model", name): check_stored(name)
         made_as, kwargs = ", ".join(getattr(config, "architectures", None) or ()), _quantising(method, weights, device)
     with naming("model", name), hub_or_cache(name), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, info = AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.float32 if weights == "fp32" else torch.bfloat16, trust_remote_code=trust_remote_code,
             output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
-    check_whole(name, info, allow_missing, say, "" if made_as == type(model).__name__ else made_as)
+    check_whole(name, info, allow_missing, say, "" if made_as == type(model).__name__ else made_as, model)
     model = model if weights == "nf4" else model.to(device)
-    check_finite(name, model)
+    check_finite(name, model, say or (lambda line: None))
     check_decoder(name, model)
     return model.eval()
 
@@ -278,9 +384,13 @@ def add_lora(
     "Freeze the model and add a LoRA adapter to all its linear layers but the head."
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", exclude_modules=unfit_layers(model) or None, task_type="CAUSAL_LM")
+    largest = max((min(m.in_features, m.out_features) for m in model.modules() if isinstance(m, nn.Linear) and m is not model.get_output_embeddings()), default=rank)
+    if rank > largest: raise InputError(f"lora_rank={rank}: at most {largest} here, the rank that the largest linear layer of the model can have")
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", exclude_modules=[*unfit_layers(model), *routers(model)] or None,
+                        task_type="CAUSAL_LM")
     with torch.random.fork_rng(), quiet_peft():
         torch.manual_seed(seed)
+        _keep_what_is_linear(config, model)
         return get_peft_model(_frozen(model, quantised), config).eval()
 
 
@@ -288,6 +398,30 @@ def _frozen(model: nn.Module, quantised: bool) -> nn.Module:
     from peft import prepare_model_for_kbit_training
 
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False) if quantised else model
+
+
+def _keep_what_is_linear(config, model: nn.Module):
+    "In a mixture, let PEFT adapt ordinary layers too whose names the experts' weights have, such as `down_proj`, and leave routers alone."
+    try: from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
+    except ImportError: return  # a PEFT that does not do this
+    convert_peft_config_for_transformers(config, model, None)  # done again by PEFT itself, which changes nothing more
+    if not getattr(config, "target_parameters", None): return
+    left, names, head = set(config.exclude_modules or ()), tuple(config.target_modules), model.get_output_embeddings()
+    passed = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head and n not in left and m.weight.is_floating_point()
+              and n not in names and not n.endswith(tuple(f".{x}" for x in names))]
+    of_routers = {t for t in config.target_parameters if any(f"{r}.weight".endswith(f".{t}") for r in left)}
+    config.target_parameters = {*config.target_parameters - of_routers, *(f"{n}.weight" for n in passed)}
+
+
+def routers(
+    model: nn.Module,  # With or without an adapter
+) -> list[str]:  # Names of modules
+    "What chooses or weighs the experts of a mixture: modules beside experts that are called a gate or a router, and all that is in them."
+    modules = {n: m for n, m in model.named_modules() if "lora_" not in n}
+    mixtures = {n.rpartition(".")[0] for n, m in modules.items() if "expert" in f"{n.rpartition('.')[2]} {type(m).__name__}".lower()}
+    found = tuple(n for n, m in modules.items() if re.search(r"router|(^|_)gate$", n.rpartition(".")[2].lower()) and n.rpartition(".")[0] in mixtures
+                  or re.search("router", type(m).__name__.lower()))
+    return [n for n in modules if n in found or n.startswith(tuple(f"{x}." for x in found))]
 
 
 @torch.no_grad()
@@ -326,10 +460,24 @@ def lora_sentence(
     trained, total = model.get_nb_trainable_parameters()
     named_layers = ", ".join(dict.fromkeys(re.search(r"[^.]+(\.\d+)*$", n)[0] for n in adapted)) or "no linear layer"
     said = f"LoRA of rank {getattr(config, 'r', '?')} on {named_layers}: {trained:,} weights to train, {100 * trained / total:.2g}% of all"
-    layers = expert_layers(model)
-    if not layers: return said
-    left = sum(not included for included in layers.values())
-    return said + (f"; the experts of {counted(left, 'layer')} are not adapted" if left else "; experts included")
+    layers, left = expert_layers(model), _left_alone(model, adapted)
+    frozen = sum(not included for included in layers.values())
+    if layers: said += f"; the experts of {counted(frozen, 'layer')} are not adapted" if frozen else "; experts included"
+    for kind, names in left.items():
+        if names: said += f"; {kind} ({', '.join(names)}) {'are' if kind.endswith('s') else 'is'} not adapted"
+    return said
+
+
+def _left_alone(model: nn.Module, adapted: list[str]) -> dict[str, list[str]]:
+    "The last names of the layers without an adapter: routers, and linear layers besides them and the head, each with its number."
+    from transformers.pytorch_utils import Conv1D
+
+    without, head = set(routers(model)), model.get_output_embeddings()
+    inside = tuple(f"{n}." for n in adapted)
+    found = [n for n, m in model.named_modules() if (isinstance(m, (nn.Linear, Conv1D)) or n in without and next(m.parameters(recurse=False), None) is not None)
+             and m is not head and n not in adapted and not n.startswith(inside)]
+    named_so = {"routers": [n for n in found if n in without], "other linear layers": [n for n in found if n not in without]}
+    return {kind: [f"{x} in {counted(k, 'layer')}" for x, k in Counter(n.rpartition(".")[2] for n in names).items()] for kind, names in named_so.items()}
 
 
 def expert_layers(

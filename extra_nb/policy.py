@@ -40,7 +40,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .loading import adapter_at, add_lora, attach, body_of, check_vocabulary, check_whole, lora_sentence, merge, naming, read_config, read_model, read_tokenizer
+from .loading import (OWN, adapter_at, add_lora, attach, body_of, check_vocabulary, check_whole, lora_sentence, merge, model_folder, naming, read_config,
+                              read_model, read_tokenizer)
 from .tasks import STEP_BY_STEP, marks_asked
 from .types import InputError, Problem, Turn, cache_home, one_line, unknown_name
 
@@ -90,6 +91,7 @@ class Policy:
         # what is known to be right, and by which ways: see "Which one?" in the notebook on the decoder, and the one on the sampler
         self.checked, self.pads, self.shares, self.rows_attend = set(), True, True, True
         self.check_head()
+        self.check_template()
 
     @property
     def base(self) -> nn.Module:
@@ -264,6 +266,16 @@ def logits(
 ) -> Tensor:  # (..., V) logits in float32
     "Apply the output head, with whatever the architecture does after it."
     return self.adjusted(self.raw_logits(hidden))
+
+
+@patch
+def check_template(self: Policy):
+    "Refuse a chat template that leaves the problem out of the prompt."
+    if self.template != "chat": return
+    try: text = self.render(Problem("probe", "apples17plus25pears", "42"))
+    except InputError: return  # it refuses this problem, and will say so of others
+    if "apples17plus25pears" not in text.lower():
+        raise InputError(f"model {self.name!r}: its chat template leaves the problem out of the prompt, which is {text!r:.80}; mend it, or use template 'plain'")
 
 
 @patch
@@ -592,9 +604,6 @@ def _recomputed(layer: nn.Module, *args, **kwargs):
 def _never_train(model: nn.Module, mode: bool = True) -> nn.Module: return type(model).train(model, False)
 
 # %% ../nbs/02a_policy.ipynb #6f3f5b16
-OWN = ("tiny", "smollm2-135m")
-
-
 def _base_of(
     folder: str,  # Hub name or local folder of an adapter
     config,  # Its `PeftConfig`
@@ -707,7 +716,7 @@ def load_policy(
     if adapter not in ADAPTERS: raise unknown_name("adapter", adapter, ADAPTERS)
     if weights not in DTYPES: raise unknown_name("weights", weights, DTYPES)
     if compute not in (*DTYPES, "auto"): raise unknown_name("compute", compute, (*DTYPES, "auto"))
-    device = device_named(device)
+    device, name = device_named(device), model_folder(name, say)
     how = _How(adapter == "qlora", weights, device, seed, allow_missing, trust_remote_code, say or (lambda line: None))
     saved = adapter_at(name) if adapter != "none" and name not in OWN else None
     if saved:

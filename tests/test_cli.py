@@ -1,4 +1,5 @@
 "The commands as a person runs them: one tiny run looked at from all sides, and every mistake answered in one line."
+import importlib.util
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ import pytest
 from extra_nb import evaluate
 from extra_nb.cli import COUNTED, ELSEWHERE, NEEDLESS, PRESETS, EvalConfig, RunConfig, build_mechanisms, eval_main, preset, progress_lines, report_main
 from extra_nb.cli import train_main, train_settings
+from extra_nb.loading import known_context
+from extra_nb.policy import tiny_policy
 from extra_nb.tasks import BENCHMARKS
 from extra_nb.types import InputError
 
@@ -267,6 +270,43 @@ def test_a_config_file_sets_what_the_command_line_does_not(tmp_path):
 @pytest.mark.parametrize("name", [*PRESETS, "paper,grpo", "tiny,dapo"])
 def test_presets_are_complete_settings(name):
     assert isinstance(RunConfig(**preset(name)), RunConfig)
+
+
+@pytest.mark.parametrize("names, words", [("grpo,dapo", "grpo and dapo are both a method"), ("tiny,paper", "tiny and paper are both a scale"), ("dapo,tiny,dr-grpo", "dapo and dr-grpo"),
+                                          ("tiny,tiny", "tiny and tiny")])
+def test_presets_of_one_kind_do_not_combine(names, words):
+    with pytest.raises(InputError, match=words): preset(names)
+
+
+@pytest.mark.parametrize("argv, words", [(["--max-new-tokens", "1000000"], "max_new_tokens=1000000 does not fit"), (["--eval-max-new-tokens", "256"], "eval_max_new_tokens=256 does not fit"),
+                                         (["--max-new-tokens", "8192", "--model", "smollm2-135m"], "8192 tokens"), (["--sampler", "vllm"], "needs the package vllm")])
+def test_what_cannot_be_is_refused_before_a_model_is_loaded(argv, words, tmp_path, capsys, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "vllm" else found(name, *more))
+    monkeypatch.setattr("extra_nb.cli.build_policy", lambda *args: pytest.fail("a model is built"))
+    assert train_main(["--preset", "tiny", "--out", str(tmp_path / "r"), *argv]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_context_of_a_folder_is_known_without_loading(tmp_path):
+    for settings, length in (({"max_position_embeddings": 64}, 64), ({"max_position_embeddings": 64, "rope_parameters": {"rope_type": "default"}}, 64),
+                             ({"max_position_embeddings": 64, "rope_scaling": {"type": "yarn"}}, None), ({}, None), ([], None)):
+        (tmp_path / "config.json").write_text(json.dumps(settings))
+        assert known_context(str(tmp_path)) == length
+    assert known_context("some/hub-name") is None and known_context("tiny") == tiny_policy().context_length
+
+
+def test_no_step_leaves_a_model_and_no_report(tmp_path, capsys):
+    assert train_main(["--preset", "tiny", "--steps", "0", "--warm-start-steps", "0", "--heldout", "0", "--out", str(tmp_path / "r")]) == 0
+    assert "none: no step was trained" in capsys.readouterr().out and (tmp_path / "r" / "model").is_dir()
+
+
+@pytest.mark.parametrize("argv, words", [(["--adapter", "none"], "adapter=none: the run in"), (["--adapter", "qlora"], "has adapter=lora"), (["--lora-rank", "3"], "has lora_rank=4")])
+def test_a_run_is_not_resumed_with_another_adapter(argv, words, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps({"adapter": "lora", "lora_rank": 4, "model": "tiny"}))
+    assert train_main(["--resume", str(tmp_path), *argv]) == 2
+    assert words in capsys.readouterr().err
+    assert train_settings(["--resume", str(tmp_path), "--adapter", "lora", "--lora-rank", "4"])[0].lora_rank == 4
 
 
 def test_the_papers_preset_is_the_papers():

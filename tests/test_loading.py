@@ -1,5 +1,6 @@
 "What is loaded is whole, is what was meant, and computes the same in every mode; anything else is one line."
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from extra_nb.cli import eval_main, train_main
-from extra_nb.loading import add_lora, expert_layers, lora_sentence, unfit_layers
+from extra_nb.loading import add_lora, expert_layers, lora_sentence, routers, unfit_layers
 from extra_nb.policy import Policy, load_policy, recompute_activations, tiny_policy, tiny_tokenizer
 from extra_nb.sampler import replay, sample, score
 from extra_nb.tasks import arithmetic, worked_solution
@@ -26,6 +27,8 @@ COMMON = dict(vocab_size=ROWS, hidden_size=32, intermediate_size=48, num_hidden_
               max_position_embeddings=128, bos_token_id=None, eos_token_id=0, pad_token_id=1)
 MOE = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24)
 GPT = dict(vocab_size=ROWS, n_embd=32, n_layer=2, n_head=4, n_positions=128, bos_token_id=None, eos_token_id=0)
+DEEPSEEK = dict(COMMON, num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, first_k_dense_replace=1, n_shared_experts=1,
+                n_group=1, topk_group=1, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8)
 SMALL = {k: v for k, v in COMMON.items() if k != "num_key_value_heads"}
 # Models with as many kinds of dropout and jitter as they have, above all such as apply it as a function
 FORGETFUL = {
@@ -243,7 +246,7 @@ def logits(policy): return policy.model(IDS).logits
 
 
 BASES = {"llama": ("Llama", COMMON), "tied": ("Llama", dict(COMMON, tie_word_embeddings=True)), "gpt2": ("GPT2", GPT), "falcon": FORGETFUL["falcon"],
-         "mixtral": FORGETFUL["mixtral"], "qwen3_moe": ("Qwen3Moe", dict(COMMON, head_dim=16, **MOE)), "phimoe": FORGETFUL["phimoe"]}
+         "deepseek_v3": ("DeepseekV3", DEEPSEEK), "mixtral": FORGETFUL["mixtral"], "qwen3_moe": ("Qwen3Moe", dict(COMMON, head_dim=16, **MOE)), "phimoe": FORGETFUL["phimoe"]}
 
 
 @pytest.mark.parametrize("base", [*BASES, "tiny"])
@@ -366,7 +369,7 @@ ADAPTER_FAULTS = {
     "a weight less": (lambda f: reweigh(f / "adapter_model.safetensors", less), ["lacks 1 weight", "lora_A"]),
     "a weight more": (lambda f: reweigh(f / "adapter_model.safetensors", more), ["no place", "layers.9"]),
     "nan": (lambda f: reweigh(f / "adapter_model.safetensors", torn), ["nan", "lora_A"]),
-    "torn file": (lambda f: (f / "adapter_model.safetensors").write_bytes(b"12345678901"), ["deserializing"]),
+    "torn file": (lambda f: (f / "adapter_model.safetensors").write_bytes(b"12345678901"), ["cut short"]),
     "no weights": (lambda f: (f / "adapter_model.safetensors").unlink(), ["no adapter_model.safetensors"]),
     "half a config": (lambda f: (f / "adapter_config.json").write_text("{"), []),
     "another rank": (lambda f: edit(f / "adapter_config.json", r=7), ["size"]),
@@ -424,8 +427,7 @@ def test_the_layers_of_an_adapter_are_said(name, words, tmp_path):
 
 EXPERTS = {"Phimoe": FORGETFUL["phimoe"][1], "Mixtral": FORGETFUL["mixtral"][1], "Qwen2Moe": dict(COMMON, shared_expert_intermediate_size=24, **MOE),
            "GptOss": dict(COMMON, head_dim=8, num_local_experts=4, num_experts_per_tok=2), "GraniteMoe": dict(COMMON, num_local_experts=4, num_experts_per_tok=2),
-           "DeepseekV3": dict(COMMON, num_key_value_heads=4, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, first_k_dense_replace=1, n_shared_experts=1,
-                              n_group=1, topk_group=1, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8)}
+           "DeepseekV3": DEEPSEEK}
 
 
 @pytest.mark.parametrize("family", EXPERTS)
@@ -436,7 +438,27 @@ def test_experts_are_counted_by_their_weights(family):
     stacked = [p for n, p in model.named_parameters() if p.ndim == 3 and "lora_" not in n and "conv" not in n]
     changed = {n for n, p in model.named_parameters() if "lora_" in n and ".experts" in n}
     assert stacked and ("experts included" in said) == bool(changed) == all(layers.values())
-    assert ("are not adapted" in said) == (not changed)
+    assert ("the experts of" in said) == (not changed)
+
+
+@pytest.mark.parametrize("family", [*EXPERTS, "Qwen3Next"])
+def test_all_linear_layers_of_a_mixture_but_its_routers_are_adapted(family):
+    "And the line names what is left as it was."
+    settings = EXPERTS.get(family) or dict(COMMON, head_dim=8, shared_expert_intermediate_size=24, layer_types=["linear_attention", "full_attention"], linear_num_value_heads=4,
+                                           linear_num_key_heads=2, linear_key_head_dim=8, linear_value_head_dim=8, **MOE)
+    model = model_of(family, settings)
+    linear, chosen = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)} - {"lm_head"}, set(routers(model))
+    model = add_lora(model, 4, 8.0, False, 0)
+    adapted = {n.removeprefix("base_model.model.") for n, m in model.named_modules() if hasattr(m, "lora_A")}
+    assert linear - adapted <= chosen and chosen and not chosen & adapted
+    assert not [n for n, p in model.named_parameters() if p.requires_grad and re.search(r"router|gate\.", n)]
+    assert re.search(r"routers \((gate|router) in [12] layers?.*\) are not adapted", lora_sentence(model))
+    assert ("shared_expert_gate" in lora_sentence(model)) == any(n.endswith("shared_expert_gate") for n in chosen)
+
+
+def test_a_layer_without_an_adapter_is_named():
+    model = model_of("FalconH1", dict(COMMON, mamba_d_ssm=64, mamba_n_heads=8, mamba_d_head=8, mamba_d_state=8, mamba_n_groups=1, mamba_expand=2, mamba_chunk_size=8))
+    assert "other linear layers (out_proj in 2 layers) are not adapted" in lora_sentence(add_lora(model, 4, 8.0, False, 0))
 
 
 def test_a_model_without_experts_says_nothing_of_them():
@@ -450,7 +472,7 @@ def test_projections_that_kernels_reach_into_are_left_out(family):
                 "Mamba": dict(vocab_size=ROWS, hidden_size=32, num_hidden_layers=2, state_size=8, eos_token_id=0)}[family]
     model = model_of(family, settings)
     assert unfit_layers(model) and all(n.endswith("out_proj") for n in unfit_layers(model))
-    assert "out_proj" not in lora_sentence(add_lora(model, 4, 8.0, False, 0))
+    assert "out_proj" not in lora_sentence(add_lora(model, 4, 8.0, False, 0)).split(":")[0]
 
 
 # ---- weights
@@ -500,24 +522,36 @@ def test_weights_without_a_place_are_counted(folder):
     assert "11 weights" in load(folder)[1]
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 FAULTS = {
     "longer weight": (lambda f: reweigh(f / "model.safetensors", stretched("model.layers.1.mlp.down_proj.weight")), ["layers.1.mlp.down_proj.weight", "64 x 48, not 32 x 48"]),
     "other width": (lambda f: edit(f / "config.json", intermediate_size=50), ["6 weights", "32 x 48, not 32 x 50"]),
     "nan": (lambda f: reweigh(f / "model.safetensors", spoilt("model.layers.1.mlp.up_proj.weight", float("nan"))), ["model.layers.1.mlp.up_proj.weight holds nan"]),
     "inf": (lambda f: reweigh(f / "model.safetensors", spoilt("lm_head.weight", float("-inf"))), ["lm_head.weight holds inf"]),
-    "torn weights": (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:3000]), []),
-    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), []),
+    "torn weights": (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:30000]), ["cut short"]),
+    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), ["model.safetensors is empty"]),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), ["model.safetensors"]),
     "pickle of nothing": (lambda f: ((f / "model.safetensors").unlink(), (f / "pytorch_model.bin").write_bytes(b"abc")), []),
     "half an index": (lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors.index.json").write_text("{")), []),
     "half a config": (lambda f: (f / "config.json").write_text("{"), ["config.json"]),
     "a list for a config": (lambda f: (f / "config.json").write_text("[]"), []),
-    "no config": (lambda f: (f / "config.json").unlink(), ["model_type"]),
-    "unknown kind": (lambda f: edit(f / "config.json", model_type="nobody-knows"), ["nobody-knows"]),
+    "no config": (lambda f: (f / "config.json").unlink(), ["there is no config.json"]),
+    "a pointer": (lambda f: (f / "model.safetensors").write_text(POINTER), ["model.safetensors is a git-lfs pointer"]),
+    "a pointer for a tokenizer": (lambda f: (f / "tokenizer.json").write_text(POINTER), ["tokenizer.json is a git-lfs pointer"]),
+    "a list that is no list": (lambda f: (f / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"[]"), ["no safetensors file"]),
+    "a header cut short": (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:300]), ["cut short"]),
+    "norms without a place": (lambda f: reweigh(f / "model.safetensors", lambda w: w.update({"model.layers.0.self_attn.q_norm.weight": torch.ones(8)})),
+                              ["has 1 weight inside layers", "q_norm", "model_type", "--allow-missing"]),
+    "whole numbers": (lambda f: reweigh(f / "model.safetensors", lambda w: w.update({"model.layers.0.mlp.up_proj.weight": torch.ones(48, 32, dtype=torch.int8)})),
+                      ["stored as I8", "model.layers.0.mlp.up_proj.weight", "quantisation"]),
+    "eighths": (lambda f: reweigh(f / "model.safetensors", lambda w: w.update({"lm_head.weight": w["lm_head.weight"].to(torch.float8_e4m3fn)})), ["stored as F8_E4M3", "lm_head"]),
+    "zero embedding": (lambda f: reweigh(f / "model.safetensors", lambda w: w["model.embed_tokens.weight"].zero_()), ["all of model.embed_tokens.weight is zero"]),
+    "zero head": (lambda f: reweigh(f / "model.safetensors", lambda w: w["lm_head.weight"].zero_()), ["all of lm_head.weight is zero"]),
+    "unknown kind": (lambda f: edit(f / "config.json", model_type="nobody-knows"), ["'nobody-knows'", "not known to this version of transformers"]),
     "layers in words": (lambda f: edit(f / "config.json", num_hidden_layers="two"), ["num_hidden_layers"]),
     "half a tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), ["tokenizer"]),
     "no tokenizer": (lambda f: [p.unlink() for p in f.glob("tokenizer*")], ["tokenizer"]),
-    "all gone": (lambda f: [p.unlink() for p in f.iterdir()], []),
+    "all gone": (lambda f: [p.unlink() for p in f.iterdir()], ["there are no files in it"]),
 }
 
 
@@ -528,6 +562,53 @@ def test_a_broken_folder_is_one_line(fault, folder, capsys):
     refused(folder, *words)
     status, said = command(train_main, *RUN, "--model", str(folder), "--out", str(folder.parent / "run"), capsys=capsys)
     assert status == 2 and str(folder) in said and "Traceback" not in said
+
+
+def test_matrices_that_are_zero_are_counted(folder):
+    reweigh(folder / "model.safetensors", lambda w: [w[f"model.layers.{i}.mlp.up_proj.weight"].zero_() for i in (0, 1)])
+    assert "2 matrices are zero throughout, first model.layers.0.mlp.up_proj.weight" in load(folder)[1]
+
+
+def test_weights_of_another_kind_of_model_are_refused(tmp_path):
+    "Qwen3's, read as a Llama's: what norms its queries and keys would be left out."
+    saved(tmp_path, "Qwen3", dict(COMMON, head_dim=8))
+    edit(tmp_path / "config.json", model_type="llama", architectures=["LlamaForCausalLM"])
+    refused(tmp_path, "4 weights inside layers", "q_norm")
+    assert "4 weights" in load(tmp_path, allow_missing=True)[1]
+
+
+@pytest.mark.parametrize("template", ["hi", "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{% endfor %}", "{{ messages[0].role }}: "])
+def test_a_chat_template_without_the_problem_is_refused(template, folder):
+    with_tokens(lambda t: setattr(t, "chat_template", template))(folder)
+    refused(folder, "chat template leaves the problem out")
+    assert load(folder, template="plain")[0].template == "plain"
+
+
+@pytest.mark.parametrize("rank", [49, 100000])
+def test_a_rank_above_the_matrices_is_refused(rank, folder):
+    with pytest.raises(InputError, match=f"lora_rank={rank}: at most 32"): load(folder, adapter="lora", lora_rank=rank)
+    load(folder, adapter="lora", lora_rank=32)
+
+
+@pytest.mark.parametrize("name, meant", [("smollm2-135", "smollm2-135m"), ("SmolLM2-135M", "smollm2-135m"), ("smollm2_135m", "smollm2-135m"), ("tinny", "tiny")])
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(name, meant):
+    with pytest.raises(InputError, match=f"did you mean '{meant}'"): load(name)
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_a_run_or_a_checkpoint_stands_for_its_model(adapter, tmp_path, capsys):
+    run = str(tmp_path / "run")
+    status, said = command(train_main, *RUN[:-2], "--checkpoint-every", "1", "--adapter", adapter, "--out", run, capsys=capsys)
+    assert status == 0, said
+    for place in (run, f"{run}/checkpoints/step-000001"):
+        policy, said = load(place, adapter=adapter)
+        assert f"its model is {place}/model" in said
+        assert_close(logits(policy), logits(load(f"{place}/model", adapter=adapter)[0]), atol=0, rtol=0)
+    status, said = command(eval_main, "--model", run, "--problems", "arithmetic:2", "--limit", "2", "--samples", "2", "--k", "1", "--max-new-tokens", "4",
+                           "--out", str(tmp_path / "eval"), capsys=capsys)
+    assert status == 0 and "its model is" in said
+    shutil.rmtree(f"{run}/model")
+    refused(run, "no model yet", "checkpoints/step-000001")
 
 
 def test_a_missing_shard_is_one_line(folder):
