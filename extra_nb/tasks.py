@@ -111,9 +111,9 @@ def final_answer(
 # %% ../nbs/01_tasks.ipynb #mk000003
 STEP_BY_STEP = "{problem}\nPlease reason step by step, and put your final answer within \\boxed{}."
 
-_HOLE = (r"(?:\s*\}(?!\s*[=+*/^-])|\s*(?:\.\.\.|\\[cl]?dots|…|_+\s*\}|<|[\[{($]{0,3}\s*(?:\\text\s*\{\s*)?(?:your|the|final|answer|result|solution)\b))")
+_HOLE = (r"(?:\s{0,9}\}(?!\s{0,9}[=+*/^-])|\s{0,9}(?:\.\.\.|\\[cl]?dots|…|_+\s{0,9}\}|<|[\[{($]{0,3}\s{0,9}(?:\\text\s{0,9}\{\s{0,9})?(?:your|the|final|answer|result|solution)\b))")
 MARKS = {  # name -> what asks for it
-    "box": re.compile(r"(?<![=+*/-]\s)(?<![=+*/-])[\\\x08]b?oxed\s*\{" + _HOLE + r"|(?:within|in|inside|into|using|with|use)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\+boxed(?![A-Za-z]|\s*\{)"
+    "box": re.compile(r"(?<![=+*/-]\s)(?<![=+*/-])[\\\x08]b?oxed\s{0,9}\{" + _HOLE + r"|(?:within|in|inside|into|using|with|use)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\+boxed(?![A-Za-z]|\s*\{)"
                       r"|(?:your|the|final) (?:answer|result|solution)[^.\n]{0,60}\b(?:in|inside|within|into)\s+(?:a |an |the )?[`$\"'“(]{0,3}\\*box(?:ed)?(?![A-Za-z])"
                       r"|\bbox (?:your|the) (?:final )?(?:answer|result)", re.IGNORECASE),
     "hash": re.compile(r"(?:answer|result|number|solution)[^\n]{0,80}####|####[^\n]{0,40}(?:answer|result|number|value)"
@@ -275,8 +275,8 @@ def _said(problem: Problem) -> str:
     return "\0".join(_same(text) for text in (*(t.content for t in problem.turns if t.role != "system"), problem.prompt))
 
 
-_PLACEHOLDER = re.compile(r"[(\[<]*(?:proof(?: omitted)?|not ?found|no answer(?: found)?|not (?:available|applicable|provided)|none|null|nil|nan|n[/.]a\.?|<na>|tbd|todo|"
-                          r"(?:see|refer to)(?: the)?(?: attached| full)? ?(?:solution|proof|explanation|answer|above|below)s?(?: above| below)?|#N/A)[)\]>]*\.?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[(\[<]{0,3}(?:proof(?: omitted)?|not ?found|no answer(?: found)?|not (?:available|applicable|provided)|none|null|nil|nan|n[/.]a\.?|<na>|tbd|todo|"
+                          r"(?:see|refer to)(?: the)?(?: attached| full)? ?(?:solution|proof|explanation|answer|above|below)s?(?: above| below)?|#N/A)[)\]>]{0,3}\.?", re.IGNORECASE)
 
 
 def _is_placeholder(value) -> bool:
@@ -286,7 +286,7 @@ def _is_placeholder(value) -> bool:
 # %% ../nbs/01_tasks.ipynb #cv000002
 _TOOLS = ("tool", "tools", "function", "ipython", "observation", "tool_call", "tool_response", "tool_result", "function_call", "function_response", "environment")
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
-_RENDERED = re.compile(r"\s*(?:<s>|<bos>|<BOS_TOKEN>|\[gMASK\](?:<sop>)?|\]~!b\[)?\s*(?:<[|｜][A-Za-z][\w▁ ]{2,40}[|｜]>|<start_of_turn>|<\|turn>|\[INST\]|\[SYSTEM_PROMPT\]"
+_RENDERED = re.compile(r"\s{0,9}(?:<s>|<bos>|<BOS_TOKEN>|\[gMASK\](?:<sop>)?|\]~!b\[)?\s{0,9}(?:<[|｜][A-Za-z][\w▁ ]{2,40}[|｜]>|<start_of_turn>|<\|turn>|\[INST\]|\[SYSTEM_PROMPT\]"
                        r"|<extra_id_\d>|\[\|(?:user|system)\|\]|<beginning_of_sentence>|<seed:bos>|<SPECIAL_\d+>|<reserved_106>)")
 _PLACE = re.compile(r"<image(?:[ _]?\d{1,3})?>")  # where an image is put in
 _LINKED = re.compile(r"<img\s[^>]{0,400}src|!\[[^\]\n]{0,300}\]\(\s*(?:data:|[^)\s]{0,500}[/.])|!\[\[|\\includegraphics\b", re.IGNORECASE)
@@ -342,7 +342,7 @@ def _written(value) -> str:
 def _messages(value) -> list[Turn] | None:
     "Turns with roles; None for anything else."
     value = _plain(value)
-    if isinstance(value, str) and re.match(r"\s*\[?\s*\{\s*['\"](?:role|from|content|value)['\"]\s*:", value): value = unwritten(value)
+    if isinstance(value, str) and re.match(r"\s{0,9}\[?\s{0,9}\{\s{0,9}['\"](?:role|from|content|value)['\"]\s{0,9}:", value): value = unwritten(value)
     if isinstance(value, dict): value = [value]
     if not isinstance(value, (list, tuple)) or not value: return None
     if len(value) == 1 and isinstance(_plain(value[0]), (list, tuple)): return _messages(value[0])
@@ -522,7 +522,7 @@ def _gold(value, solution: bool) -> tuple[str, str]:  # The answer; what kind of
     "The gold answer in a value, which may be a whole solution."
     value = _plain(value)
     if isinstance(value, str) and value.lstrip()[:2] in ('["', "['") and (items := unwritten(value)) and all(isinstance(i, str) for i in items): value = items
-    if isinstance(value, str) and re.match(r"\s*\[?\s*\{\s*(?:\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')\s*:", value): value = unwritten(value) or _refuse("answer that is an object")
+    if isinstance(value, str) and re.match(r"\s{0,9}\[?\s{0,9}\{\s{0,9}(?:\"[^\"\n]{0,99}\"|'[^'\n]{0,99}')\s*:", value): value = unwritten(value) or _refuse("answer that is an object")
     if _empty(value): return "", ""
     if isinstance(value, bool): return str(value), "answers true or false, which are judged as words"
     if isinstance(value, dict):
