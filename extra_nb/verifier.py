@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['Verifier', 'check_golds']
+__all__ = ['JUDGE', 'LOGGED', 'log', 'Verifier', 'check_golds']
 
 # %% ../nbs/02_verifier.ipynb #f020b167
 import asyncio
@@ -16,14 +16,14 @@ import threading
 
 from fastcore.basics import patch
 
-from .answers import FALLBACKS, extract
-from .judge import MAX_STATEMENT, at_once
-from .tasks import as_asked
+from .verify.answers import FALLBACKS, extract
+from .verify.equality import MAX_STATEMENT, at_once
+from .verify.asked import as_asked
 from .types import REASONS, InputError, Problem, Verdict, unknown_name
-from .worker import Pool
+from .verify.worker import Pool
 
 # %% ../nbs/02_verifier.ipynb #bcc74aa5
-JUDGE = "extra_nb.worker:judge_functions"  # what workers are asked
+JUDGE = "extra_nb.verify.worker:judge_functions"  # what workers are asked
 LOGGED = 3  # timeouts of one call that are written out; the others are counted
 log = logging.getLogger("extra_nb.verifier")
 

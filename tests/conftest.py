@@ -28,7 +28,7 @@ def stored():
     "A function: what is left of a state after a checkpoint's JSON and safetensors; any other kind of value raises."
     from safetensors.torch import load, save
 
-    from extra_nb.checkpoints import pack, unpack
+    from extra_nb.running.checkpoints import pack, unpack
 
     def there_and_back(state):
         packed, tensors = pack(state)

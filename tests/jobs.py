@@ -50,7 +50,7 @@ def with_helper(then):
 
 
 def step_turn(name, enough, threads, settings):
-    "In place of `extra_nb.speed.step_turn`: FATES in the environment says what becomes of each candidate, or how long it takes."
+    "In place of `extra_nb.bench.speed.step_turn`: FATES in the environment says what becomes of each candidate, or how long it takes."
     fate = json.loads(os.environ["FATES"])[name]
     if fate == "dies": die("SIGKILL")
     if fate == "raises": raise RuntimeError("DefaultCPUAllocator: can't allocate memory:\nbuy more")

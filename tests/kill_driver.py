@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 
 import extra_nb.train
-from extra_nb.checkpoints import checkpoints, damage
+from extra_nb.running.checkpoints import checkpoints, damage
 from extra_nb.cli import train_main
 
 OPTIONS = ["--preset", "tiny", "--checkpoint-every", "1", "--heldout", "0", "--no-report", "--warm-start-steps", "20", "--kl-coef", "0.01",

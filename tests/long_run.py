@@ -26,7 +26,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from transformers.utils import logging
 
-from extra_nb.checkpoints import checkpoints, last_checkpoint
+from extra_nb.running.checkpoints import checkpoints, last_checkpoint
 from extra_nb.embedders import NgramEmbedder, _slot
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import tiny_policy

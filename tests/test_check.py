@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-import extra_nb.decoder as decoder
+import extra_nb.fast.decoder as decoder
 import extra_nb.sampler as sampler
 from extra_nb.policy import context_length, load_policy, longrope_switch, tiny_policy
 from extra_nb.sampler import attends_only, check_policy, context_of, replay, sample, score
@@ -192,7 +192,7 @@ def test_a_sampler_that_is_wrong_is_found_out(monkeypatch):
 
 
 def test_an_attention_for_short_rows_that_is_wrong_is_not_used(monkeypatch, caplog):
-    import extra_nb.attention as attention
+    import extra_nb.fast.attention as attention
 
     right = attention.row_attention
     monkeypatch.setattr(attention, "row_attention", lambda *args: 1.3 * right(*args))

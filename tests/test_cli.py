@@ -13,7 +13,7 @@ import pytest
 from extra_nb import evaluate
 from extra_nb.cli import COUNTED, ELSEWHERE, NEEDLESS, PRESETS, EvalConfig, RunConfig, build_mechanisms, eval_main, preset, progress_lines, report_main
 from extra_nb.cli import train_main, train_settings
-from extra_nb.loading import known_context
+from extra_nb.models.loading import known_context
 from extra_nb.policy import tiny_policy
 from extra_nb.tasks import BENCHMARKS
 from extra_nb.types import InputError

@@ -18,15 +18,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from extra_nb import checkpoints as files
-from extra_nb.checkpoints import checkpoints, damage, last_checkpoint
+from extra_nb.running import checkpoints as files
+from extra_nb.running.checkpoints import checkpoints, damage, last_checkpoint
 from extra_nb.cli import train_main
 from extra_nb.embedders import NgramEmbedder
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
-from extra_nb.tasks import arithmetic, hub_answers, hub_or_cache, load_problems
-from extra_nb.trackers import Telling, tracker_named
+from extra_nb.tasks import arithmetic, load_problems
+from extra_nb.models.hub import hub_answers, hub_or_cache
+from extra_nb.running.trackers import Telling, tracker_named
 from extra_nb.train import RunStopped, Trainer, _Clock
 from extra_nb.types import InputError, Verdict, stable_hash
 from extra_nb.verifier import Verifier

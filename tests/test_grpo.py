@@ -10,8 +10,16 @@ from torch import tensor
 from torch.testing import assert_close
 
 import extra_nb.grpo as grpo
-from extra_nb.grpo import (Mechanism, dead_group_probability, group_advantage, group_shares, kl_penalty, policy_loss,
-                           soft_overlong_penalty, token_weights)
+from extra_nb.mechanisms import Mechanism
+from extra_nb.grpo import (
+    dead_group_probability,
+    group_advantage,
+    group_shares,
+    kl_penalty,
+    policy_loss,
+    soft_overlong_penalty,
+    token_weights,
+)
 from extra_nb.types import InputError, generator
 
 seeds = st.integers(0, 2**31)

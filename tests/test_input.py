@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from extra_nb.cli import RunConfig, _from_file, build_policy, eval_main, preset, train_main, with_fractions
 from extra_nb.policy import Policy, tiny_policy, tiny_tokenizer
-from extra_nb.tasks import STEP_BY_STEP, final_answer, load_jsonl, load_problems, overlap
+from extra_nb.verify.asked import STEP_BY_STEP, final_answer
+from extra_nb.tasks import load_jsonl, load_problems, overlap
 from extra_nb.train import TrainConfig
 from extra_nb.types import InputError, Problem, Turn
 

@@ -20,7 +20,8 @@ HEAVY = {"transformers", "sentence_transformers", "datasets", "peft", "trl", "se
 
 NOTEBOOKS = {str(path.relative_to(ROOT / "nbs")): path for path in sorted((ROOT / "nbs").rglob("*.ipynb"))
              if not any(part[0] in "_." for part in path.relative_to(ROOT / "nbs").parts)}
-MODULES = {path.stem: path for path in sorted((ROOT / "extra_nb").glob("*.py")) if not path.stem.startswith("_")}
+MODULES = {".".join(path.relative_to(ROOT / "extra_nb").with_suffix("").parts): path
+           for path in sorted((ROOT / "extra_nb").rglob("*.py")) if not path.stem.startswith("_")}
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS.keys())
 every_module = pytest.mark.parametrize("name", MODULES)
 
@@ -33,12 +34,28 @@ def cells(path: Path, kind: str | None = None) -> list[dict]:
 
 def exported_module(path: Path) -> str | None:
     "The module that a notebook writes, if it writes one."
-    match = re.search(r"^#\|\s*default_exp\s+(\w+)", "\n".join(cell["source"] for cell in cells(path, "code")), re.MULTILINE)
+    match = re.search(r"^#\|\s*default_exp\s+([\w.]+)", "\n".join(cell["source"] for cell in cells(path, "code")), re.MULTILINE)
     return match[1] if match else None
 
 
-# Reading order is the order of the notebooks' names. A module may import from those before it, and from no others.
-ORDER = [module for path in NOTEBOOKS.values() if (module := exported_module(path))]
+# A module may import from those above it, and from no others. The main line stands in the order in which it is read; what a
+# folder holds stands above the first page that asks for it.
+ORDER = """
+    types
+    verify.asked verify.answers verify.reading verify.equality verify.worker verifier
+    grpo mechanisms
+    models.hub models.loading embedders novelty prefix regeneration
+    data.files tasks
+    policy
+    fast.kernels fast.attention fast.decoder sampler
+    engines.backends methods.rewards methods.replay
+    running.alarms running.checkpoints running.ranks running.trackers train
+    evaluate running.figures running.report
+    bench.child bench.verifier bench.speed cli
+    lab.world lab.arms lab.paired lab.figures lab.laboratory
+""".split()
+# The pages of the method, in the order in which they are read
+MAIN_LINE = [name for name in NOTEBOOKS if re.match(r"\d\d_\w+\.ipynb$", name)]
 
 
 def settings() -> configparser.SectionProxy:
@@ -165,16 +182,64 @@ def test_links_lead_somewhere(path):
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
+EXPORTS = re.compile(r"^#\|\s*exports\s*$", re.MULTILINE)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def defined(source: str) -> set[str]:
+    "What a cell defines at its top level: functions, classes and constants."
+    names = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, DEFINITIONS): names.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return names
+
+
+def at_work(path: Path, name: str) -> bool:
+    "Whether a notebook speaks of a name, or uses it, outside the cell that defines it."
+    for cell in cells(path):
+        if not re.search(rf"\b{re.escape(name)}\b", cell["source"]): continue
+        if cell["cell_type"] == "markdown" or not EXPORTED.search(cell["source"]) or name not in defined(cell["source"]): return True
+    return False
+
+
 @every_notebook
-def test_every_public_name_is_spoken_of(path):
-    prose = "\n".join(cell["source"] for cell in cells(path, "markdown"))
+def test_every_public_name_is_documented_and_at_work(path):
     module = exported_module(path)
-    public = importlib.import_module(f"extra_nb.{module}").__all__ if module else []
-    assert [name for name in public if not re.search(rf"\b{re.escape(name)}\b", prose)] == []
+    found = importlib.import_module(f"extra_nb.{module}") if module else None
+    public = found.__all__ if found else []
+    assert [name for name in public if not at_work(path, name)] == []
+    objects = {name: getattr(found, name) for name in public}
+    made_here = {name: o for name, o in objects.items() if getattr(o, "__module__", None) == found.__name__ and hasattr(o, "__qualname__")}
+    # a dataclass without a docstring gets its signature for one
+    assert [name for name, o in made_here.items() if not o.__doc__ or o.__doc__.startswith(f"{name}(")] == []
+
+
+@every_notebook
+def test_the_code_of_every_function_and_class_is_on_its_page(path):
+    # nbdev takes cells marked `export` and `exporti` off the page, and leaves those marked `exports`
+    hidden = {}
+    for cell in cells(path, "code"):
+        if not EXPORTED.search(cell["source"]) or EXPORTS.search(cell["source"]): continue
+        names = [node.name for node in ast.parse(cell["source"]).body if isinstance(node, DEFINITIONS)]
+        if names: hidden[cell["id"]] = names
+    assert hidden == {}
 
 
 def test_every_module_has_its_notebook():
+    assert sorted(module for path in NOTEBOOKS.values() if (module := exported_module(path))) == sorted(MODULES)
+
+
+def test_every_module_has_its_layer():
     assert sorted(ORDER) == sorted(MODULES)
+
+
+def test_the_main_line_is_read_in_the_order_of_its_layers():
+    numbered = [module for name in MAIN_LINE if (module := exported_module(NOTEBOOKS[name]))]
+    assert numbered == [module for module in ORDER if "." not in module]
+    assert [name[:2] for name in MAIN_LINE] == [f"{i:02}" for i in range(len(MAIN_LINE))]
 
 
 @every_notebook
@@ -185,9 +250,18 @@ def test_no_cell_is_exported_to_a_module_of_another_notebook(path):
 
 @every_notebook
 def test_index_leads_to_the_notebook(path):
-    index = "\n".join(cell["source"] for cell in cells(ROOT / "nbs" / "index.ipynb", "markdown"))
-    name = str(path.relative_to(ROOT / "nbs"))
-    assert name == "index.ipynb" or f"]({name})" in index
+    # the front page leads to the main line and to each folder, and the first page of a folder to its pages
+    name = path.relative_to(ROOT / "nbs")
+    if str(name) == "index.ipynb": return
+    goes_through = NOTEBOOKS["index.ipynb"] if name.name == "index.ipynb" or name.parent == Path() else path.parent / "index.ipynb"
+    prose = "\n".join(cell["source"] for cell in cells(goes_through, "markdown"))
+    assert f"]({name.relative_to(goes_through.parent.relative_to(ROOT / 'nbs'))})" in prose
+
+
+def test_sidebar_lists_every_notebook():
+    listed = re.findall(r"^\s+- (\S+\.ipynb)$", (ROOT / "nbs" / "sidebar.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(NOTEBOOKS)
+    assert [name for name in listed if name in MAIN_LINE] == MAIN_LINE
 
 
 # ---- modules
@@ -200,7 +274,7 @@ def run(code: str) -> str:
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, list[str]]:
     "For each module, the packages that are loaded once it has been imported, in one interpreter that has seen no notebook."
-    return json.loads(run(f"import importlib, json, sys\nloaded = {{}}\nfor name in {[name for name in ORDER if name in MODULES]}:\n"
+    return json.loads(run(f"import importlib, json, sys\nloaded = {{}}\nfor name in {ORDER}:\n"
                           "    importlib.import_module(f'extra_nb.{name}')\n"
                           "    loaded[name] = sorted({module.split('.')[0] for module in sys.modules})\n"
                           "print(json.dumps(loaded))"))
@@ -213,18 +287,50 @@ def test_module_imports_alone_and_lightly(name, loaded):
 
 def test_judge_starts_without_torch():
     # it is started once for every worker, and again after every answer that hangs
-    assert run("import sys, extra_nb.judge; print('torch' in sys.modules)").strip() == "False"
+    assert run("import sys, extra_nb.verify.equality; print('torch' in sys.modules)").strip() == "False"
+
+
+def imported(source: str, module: str) -> set[str]:
+    "The modules of the package that the source of `module` imports from, inside its functions too."
+    package = ["extra_nb", *module.split(".")[:-1]]
+    used = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            place = ".".join([*base, *([node.module] if node.module else [])])
+            # `from place import name` may name a module, or something inside the module `place`
+            used |= {f"{place}.{alias.name}" for alias in node.names}
+    own = {name.removeprefix("extra_nb.") for name in used if name.startswith("extra_nb.")}
+    return {next((m for m in MODULES if name == m or name.startswith(f"{m}.")), name) for name in own}
+
+
+@pytest.mark.parametrize("source, found", [
+    ("from .types import Group", {"types"}), ("from ..types import Group", {"extra_nb?"}), ("from . import types", {"types"}),
+    ("import extra_nb.fast.decoder as d", {"fast.decoder"}), ("def f():\n    from extra_nb.sampler import sample", {"sampler"}), ("import torch", set()),
+])
+def test_imports_are_recognised(source, found):
+    if found == {"extra_nb?"}: assert imported(source, "fast.decoder") == {"types"}
+    else: assert imported(source, "train") == found
 
 
 @every_module
-def test_module_imports_only_from_those_before_it(name):
-    used = set()
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 1: used |= {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "extra_nb": used |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module.startswith("extra_nb."): used.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import): used |= {a.name.split(".")[1] for a in node.names if a.name.startswith("extra_nb.")}
-    assert used <= set(ORDER[: ORDER.index(name)])
+def test_module_imports_only_from_those_above_it(name):
+    assert imported(MODULES[name].read_text(encoding="utf-8"), name) <= set(ORDER[: ORDER.index(name)])
+
+
+@pytest.mark.parametrize("old", extra_nb._MOVED)
+def test_a_module_that_moved_is_found_at_its_old_place(old):
+    code = (f"import importlib; a = importlib.import_module('extra_nb.{old}'); b = importlib.import_module('extra_nb.{extra_nb._MOVED[old]}'); "
+            "print(a is b, a.__spec__.name == a.__name__)")
+    assert run(code).split() == ["True", "True"]
+
+
+@pytest.mark.parametrize("folder, name", [("bench", "Verifier"), ("lab", "base_policy"), ("lab", "REGIMES")])
+def test_a_folder_answers_for_the_module_that_had_its_name(folder, name):
+    assert hasattr(importlib.import_module(f"extra_nb.{folder}"), name)
+    with pytest.raises(AttributeError): importlib.import_module(f"extra_nb.{folder}").no_such_name
 
 
 def missing_globals(code, known: set[str]) -> set[str]:

@@ -17,8 +17,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extra_nb.tasks import (BENCHMARKS, HUB_SETS, PICK, ProblemStream, arithmetic, as_asked, final_answer, from_rows, last_boxed, load_jsonl,
-                            load_problems, marks_asked, overlap, split_heldout, worked_solution)
+from extra_nb.tasks import (
+    BENCHMARKS,
+    HUB_SETS,
+    PICK,
+    ProblemStream,
+    arithmetic,
+    from_rows,
+    load_jsonl,
+    load_problems,
+    overlap,
+    split_heldout,
+    worked_solution,
+)
+from extra_nb.verify.asked import as_asked, final_answer, last_boxed, marks_asked
 from extra_nb.types import InputError, Problem, Turn
 
 

@@ -7,13 +7,14 @@ import torch
 from torch.testing import assert_close
 
 from extra_nb.embedders import NgramEmbedder
-from extra_nb.grpo import Mechanism, group_advantage, token_weights
+from extra_nb.mechanisms import Mechanism
+from extra_nb.grpo import group_advantage, token_weights
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.sampler import sample
 from extra_nb.tasks import arithmetic, worked_solution
-from extra_nb.checkpoints import last_checkpoint, pack, unpack
+from extra_nb.running.checkpoints import last_checkpoint, pack, unpack
 from extra_nb.train import RunStopped, TrainConfig, Trainer, _Clock, batch_loss, learning_rate, micro_batches, warm_start, written_rollout
 from extra_nb.types import InputError, Problem, Request, Verdict
 

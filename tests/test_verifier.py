@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extra_nb.judge import at_once, compare
+from extra_nb.verify.equality import at_once, compare
 from extra_nb.tasks import BENCHMARKS, load_problems
 from extra_nb.types import InputError, Problem
 from extra_nb.verifier import Verifier, check_golds
@@ -74,7 +74,7 @@ def test_powers_of_ten_need_no_mantissa():
 
 
 def test_an_exception_in_the_comparison_is_counted_and_not_scored_as_wrong(monkeypatch):
-    import extra_nb.judge as judge
+    import extra_nb.verify.equality as judge
 
     def fail(*args, **kwargs): raise ZeroDivisionError
 

@@ -16,9 +16,9 @@ import torch
 from extra_nb.embedders import NgramEmbedder
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import load_policy, tiny_policy
-from extra_nb.ranks import Ranks, join, leave
+from extra_nb.running.ranks import Ranks, join, leave
 from extra_nb.regeneration import PrefixRegeneration
-from extra_nb.replay import SuccessReplay
+from extra_nb.methods.replay import SuccessReplay
 from extra_nb.tasks import arithmetic
 from extra_nb.train import RunStopped, Trainer
 from extra_nb.types import Verdict, stable_hash

@@ -55,8 +55,10 @@ def main() -> None:
             shutil.copy(path, copy / name)
         shutil.copy(ROOT / "settings.ini", copy)
         # only the hand-written part of the package: a module that no notebook exports any more then stays away
-        (copy / "extra_nb").mkdir()
-        shutil.copy(ROOT / "extra_nb" / "__init__.py", copy / "extra_nb")
+        for path in (ROOT / "extra_nb").rglob("__init__.py"):
+            to = copy / path.relative_to(ROOT)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to)
 
         nbdev("clean", "nbdev_clean", copy)
         found = differences(notebooks(ROOT), notebooks(copy), "nbdev_clean")
