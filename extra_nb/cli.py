@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['RUN_CHOICES', 'RUN_LEAST', 'MECHANISMS', 'SUITE', 'PRESETS', 'METHODS', 'RECORD', 'BENCHES', 'RunConfig', 'check_run',
-           'parse_names', 'parse_ks', 'preset', 'unknown_option', 'add_fields', 'with_fractions', 'train_settings',
-           'own_rewards', 'build_mechanisms', 'generated', 'build_policy', 'read_problems', 'train_and_heldout',
-           'run_directory', 'free_directory', 'Said', 'progress_lines', 'eval_record', 'summary_line', 'train',
-           'EvalConfig', 'eval_settings', 'evaluate_model', 'train_main', 'eval_main', 'report_main', 'bench_main']
+__all__ = ['MECHANISMS', 'SUITE', 'PRESETS', 'METHODS', 'RunConfig', 'check_run', 'parse_names', 'parse_ks', 'preset',
+           'unknown_option', 'add_fields', 'with_fractions', 'train_settings', 'own_rewards', 'build_mechanisms',
+           'generated', 'build_policy', 'read_problems', 'train_and_heldout', 'run_directory', 'free_directory', 'Said',
+           'progress_lines', 'eval_record', 'summary_line', 'train', 'EvalConfig', 'eval_settings', 'evaluate_model',
+           'train_main', 'eval_main', 'report_main', 'bench_main']
 
 # %% ../nbs/14_commands.ipynb #f020b167
 import argparse
@@ -127,9 +127,9 @@ class RunConfig(TrainConfig):
         check_run(self)
 
 # %% ../nbs/14_commands.ipynb #e1e48734
-RUN_CHOICES = {"template": ("auto", "chat", "plain"), "adapter": ADAPTERS, "weights": DTYPES, "compute": ("auto", *DTYPES), "novelty_kind": KINDS,
+_RUN_CHOICES = {"template": ("auto", "chat", "plain"), "adapter": ADAPTERS, "weights": DTYPES, "compute": ("auto", *DTYPES), "novelty_kind": KINDS,
                "novelty_scale": SCALES, "remember": ("all", "correct"), "regen_hard": tuple(HARD), "regen_select": SELECT, "cut_at": tuple(CUT_AT)}
-RUN_LEAST = {"train_problems": 0, "lora_rank": 1, "lora_alpha": 0, "warm_start_steps": 0, "warm_start_batch": 1, "warm_start_lr": 0, "gamma": 0,
+_RUN_LEAST = {"train_problems": 0, "lora_rank": 1, "lora_alpha": 0, "warm_start_steps": 0, "warm_start_batch": 1, "warm_start_lr": 0, "gamma": 0,
              "novelty_memory": 1, "tau": 1e-6, "regen_per_step": 0, "regen_start": 0, "regen_queue": 1, "regen_archive": 1, "prefix_min_tokens": 1,
              "prefix_max_cuts": 1, "replay_per_step": 0, "replay_keep": 1, "replay_age": 1, "heldout": 0, "eval_samples": 1,
              "eval_temperature": 0, "eval_max_new_tokens": 0, "verifier_timeout": 1e-3, "verifier_workers": 0, "total_minutes": 0,
@@ -138,8 +138,8 @@ RUN_LEAST = {"train_problems": 0, "lora_rank": 1, "lora_alpha": 0, "warm_start_s
 
 def check_run(config):
     "Refuse settings of a run that cannot be meant."
-    check_choices(config, RUN_CHOICES)
-    check_least(config, RUN_LEAST)
+    check_choices(config, _RUN_CHOICES)
+    check_least(config, _RUN_LEAST)
     if config.verifier_workers > 1024: raise InputError(f"verifier_workers={config.verifier_workers}: at most 1024")
     if not 0 < config.eval_top_p <= 1: raise InputError(f"eval_top_p={config.eval_top_p}: must be above 0 and at most 1")
     kind = config.device.split(":")[0]
@@ -382,11 +382,11 @@ def _from_file(
     except ValueError as e: raise InputError(f"config file {path!r} is not JSON: {e}") from None
     if not isinstance(found, dict): raise InputError(f"config file {path!r}: an object with settings is expected, not a {type(found).__name__}")
     for name in found:
-        if name not in known and name not in RECORD: raise unknown_option(name, known, f"unknown setting in {path!r}", more="")
+        if name not in known and name not in _RECORD: raise unknown_option(name, known, f"unknown setting in {path!r}", more="")
     return {k: v for k, v in found.items() if k in known}
 
 
-RECORD = ("preset", "problems", "prompt_example", "versions", "python", "platform", "git_commit", "decoding", "decoding_why", "warm_start_loss", "unreadable")
+_RECORD = ("preset", "problems", "prompt_example", "versions", "python", "platform", "git_commit", "decoding", "decoding_why", "warm_start_loss", "unreadable")
 
 
 def with_fractions(
@@ -958,7 +958,7 @@ def _speed_bench(name: str, config_class, bench, description: str):
     return job
 
 
-BENCHES = {
+_BENCHES = {
     "verifier": _verifier_bench,
     "sampler": _speed_bench("sampler", SamplerBench, bench_sampler, "Tokens per second of the sampler, beside generate and generate_batch."),
     "step": _speed_bench("step", StepBench, bench_step, "Seconds per training step, beside TRL's GRPOTrainer (a development requirement)."),
@@ -971,10 +971,10 @@ def _bench_job(argv):
     argv = sys.argv[1:] if argv is None else argv
     parser = _Parser("extra-bench", usage="extra-bench BENCH [options]",
                      description="Measure on this machine; extra-bench BENCH --help explains one.")
-    parser.add_argument("bench", metavar="BENCH", help=" or ".join(BENCHES))
+    parser.add_argument("bench", metavar="BENCH", help=" or ".join(_BENCHES))
     name = parser.parse(argv[:1]).bench
-    if name not in BENCHES: raise unknown_name("benchmark", name, BENCHES)
-    BENCHES[name](argv[1:])
+    if name not in _BENCHES: raise unknown_name("benchmark", name, _BENCHES)
+    _BENCHES[name](argv[1:])
 
 # %% ../nbs/14_commands.ipynb #eab89547
 def train_main(

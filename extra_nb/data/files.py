@@ -300,7 +300,9 @@ def files_of(
     return files, len(found) - len(files)
 
 
-def saved_to_disk(folder: Path) -> bool: return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+def saved_to_disk(folder: Path) -> bool:
+    "Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote a folder."
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 # %% ../../nbs/data/files.ipynb #fa000033
 def expanded(

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['NO_ANSWER', 'UNREADABLE', 'NO_RISE', 'SMALL_BONUS', 'STALE', 'CHARTS', 'STYLE', 'read_json', 'differences',
-           'drawn_how', 'summarise', 'alarms', 'sample_responses', 'Chart', 'write_report', 'unlike', 'compare_runs',
-           'markdown_table']
+__all__ = ['CHARTS', 'read_json', 'differences', 'drawn_how', 'summarise', 'alarms', 'sample_responses', 'Chart', 'write_report',
+           'unlike', 'compare_runs', 'markdown_table']
 
 # %% ../../nbs/running/report.ipynb #f020b167
 import base64
@@ -165,26 +164,26 @@ def _when(at: list[int]) -> str:
     return f"in step {at[0]}" if len(at) == 1 else f"in {len(at)} steps, from step {at[0]} to {at[-1]}"
 
 # %% ../../nbs/running/report.ipynb #a35d3131
-NO_ANSWER, UNREADABLE, NO_RISE, SMALL_BONUS, STALE = 0.5, 0.05, 20, 0.005, 20  # shares, steps, share of an advantage, steps
+_NO_ANSWER, _UNREADABLE, _NO_RISE, _SMALL_BONUS, _STALE = 0.5, 0.05, 20, 0.005, 20  # shares, steps, share of an advantage, steps
 
 
 def _answer_alarms(metrics) -> list[str]:
     said = []
     silent, unread = (ends(metrics, f"verdict/{name}")[1] for name in ("no_answer", "unparseable"))
-    if silent > NO_ANSWER:
+    if silent > _NO_ANSWER:
         said.append(f"{silent:.0%} of the responses gave no answer in \\boxed{{}}: whatever the policy knows, it has not learned the form.")
-    if unread > UNREADABLE: said.append(f"The verifier could not read {unread:.0%} of the responses; look at some of them.")
+    if unread > _UNREADABLE: said.append(f"The verifier could not read {unread:.0%} of the responses; look at some of them.")
     return said
 
 
 def _learning_alarms(metrics) -> list[str]:
     said = []
     first, last = ends(metrics, "reward/mean")
-    if len(metrics) >= NO_RISE and last <= first: said.append(f"The mean reward did not rise: {first:.2f} at first, {last:.2f} at the end.")
+    if len(metrics) >= _NO_RISE and last <= first: said.append(f"The mean reward did not rise: {first:.2f} at first, {last:.2f} at the end.")
     _, ratio = ends(metrics, "novelty/bonus_ratio")
-    if ratio < SMALL_BONUS: said.append(f"The novelty bonus was {ratio:.2%} of a typical advantage: too small to matter outside all-correct groups.")
+    if ratio < _SMALL_BONUS: said.append(f"The novelty bonus was {ratio:.2%} of a typical advantage: too small to matter outside all-correct groups.")
     queue, used = (ends(metrics, name)[1] for name in ("regen/queue", "regen/groups"))
-    if queue > STALE * used:
+    if queue > _STALE * used:
         wait = f"about {queue / used:.0f} steps" if used else "without end"
         said.append(f"{queue:.0f} prefixes wait in the queue, at the present rate {wait}: they come from a policy that no longer exists. "
                     "A shorter queue keeps them fresh.")
@@ -305,7 +304,7 @@ def _settings_part(config: dict) -> str:
     return f"<details><summary>{len(rows)} settings</summary>{_table(rows)}</details>" if rows else ""
 
 # %% ../../nbs/running/report.ipynb #889896a1
-STYLE = """
+_STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fff; max-width: 66rem; margin: 2.5rem auto; padding: 0 1.25rem }
 h1 { margin: 0 } h2 { margin: 2.5rem 0 1rem; border-bottom: 1px solid #ddd } h3 { margin: 0 0 .4rem; font-size: 1rem }
 .sub, figcaption { color: #555; font-size: .9rem; margin: .2rem 0 .6rem }
@@ -321,7 +320,7 @@ pre { background: #f7f7f7; padding: .7rem .9rem; margin: 0 0 1.5rem; white-space
 
 def _page(title: str, subtitle: str, body: Sequence[str]) -> str:
     "A whole HTML document that loads nothing from elsewhere."
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{_text(title)}</title><style>{STYLE}</style>'
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{_text(title)}</title><style>{_STYLE}</style>'
     return (f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><h1>{_text(title)}</h1><p class="sub">{_text(subtitle)}</p>\n'
             + "\n".join(body) + "\n</body></html>\n")
 

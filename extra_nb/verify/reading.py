@@ -88,6 +88,7 @@ def interval(
     right: str,  # ")" or "]"
     label: str = "",
 ) -> Reading:
+    "An interval, from its brackets and its ends."
     return Reading("interval", "", (low, high), label, (left, right))
 
 # %% ../../nbs/verify/reading.ipynb #6403d25c
