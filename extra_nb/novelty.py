@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .embedders import Embedder, LineEmbedder, MiniLMEmbedder, NgramEmbedder, embed, identity, load_embedder
+from .embedders import Embedder, embed, identity, load_embedder
 from .mechanisms import Mechanism
 from .types import Group, InputError, generator, unknown_name
 
@@ -29,16 +29,19 @@ def cosine_novelty(
 ) -> Tensor:  # (G,) in [0, 2]: 0 for a copy, 1 for a response at right angles to everything
     "Distance of each response from the nearest other one (ExTra, novelty bonus)."
     M, G = len(memory), len(embeddings)
-    if M + G < 2: raise InputError("novelty needs something to compare with: one response and an empty memory were given")
+    if M + G < 2:
+        raise InputError("novelty needs something to compare with: "
+                         "one response and an empty memory were given")
     if M and memory.shape[1] != embeddings.shape[1]:
-        raise InputError(f"embeddings of size {embeddings.shape[1]} cannot be compared with a memory of size {memory.shape[1]}: "
-                         "another embedder filled it")
+        raise InputError(f"embeddings of size {embeddings.shape[1]} cannot be compared with "
+                         f"a memory of size {memory.shape[1]}: another embedder filled it")
     e = F.normalize(embeddings.float(), dim=1)
     others = torch.cat([F.normalize(memory.float(), dim=1), e]) if M else e
     similarity = e @ others.T  # (G, M+G)
-    similarity[:, M:].fill_diagonal_(-math.inf)  # nobody is its own neighbour
+    similarity[:, M:].fill_diagonal_(-math.inf)  # a response is not its own neighbour
     novelty = 1 - similarity.amax(1)
-    return novelty.where(novelty > 1e-6, 0.0)  # a copy is exactly 0: rounding must not be scaled up to a bonus later
+    # a copy is exactly 0: a rounding error must not be scaled up to a bonus later
+    return novelty.where(novelty > 1e-6, 0.0)
 
 # %% ../nbs/06_novelty.ipynb #cef5171d
 class NoveltyMemory:
@@ -46,34 +49,54 @@ class NoveltyMemory:
 
     def __init__(
         self,
-        capacity: int = 16,  # Responses kept per problem; the oldest goes first
-        min_history: int = 8,  # Responses that a problem's memory must hold before anything is novel
+        capacity: int = 16,  # Responses kept per problem, at least 1; the oldest goes first
+        min_history: int = 8,  # Responses that a memory must hold before anything is novel
     ):
         if capacity < 1: raise InputError(f"capacity must be at least 1 response; got {capacity}")
         if min_history < 0: raise InputError(f"min_history must be 0 or more; got {min_history}")
-        if min_history > capacity: raise InputError(f"min_history={min_history} can never be reached with capacity={capacity}")
-        self.capacity, self.min_history, self.rows = capacity, min_history, {}
+        if min_history > capacity:
+            raise InputError(f"min_history={min_history} can never be reached "
+                             f"with capacity={capacity}")
+        self.capacity, self.min_history = capacity, min_history
+        self.rows = {}  # problem id -> (M, D) unit vectors, oldest first
 
-    def ready(self, problem_id: str) -> bool:
+    def ready(
+        self,
+        problem_id: str,
+    ) -> bool:
         "Whether this problem's memory holds enough to compare with."
         return len(self.rows.get(problem_id, ())) >= self.min_history
 
-    def score(self, problem_id: str, embeddings: Tensor) -> Tensor:
-        "(G,) novelty of `embeddings` (G, D); zeros while the memory is not `ready`. Changes nothing."
+    def score(
+        self,
+        problem_id: str,
+        embeddings: Tensor,  # (G, D)
+    ) -> Tensor:  # (G,) in [0, 2]; zeros while the memory is not `ready`
+        "Novelty of a group's responses. Changes nothing."
         if not self.ready(problem_id): return torch.zeros(len(embeddings))
         return cosine_novelty(embeddings, self.rows.get(problem_id, embeddings[:0]))
 
-    def update(self, problem_id: str, embeddings: Tensor) -> None:
-        "Remember `embeddings` (G, D), forgetting the oldest beyond `capacity`."
+    def update(
+        self,
+        problem_id: str,
+        embeddings: Tensor,  # (G, D)
+    ) -> None:
+        "Remember responses; beyond `capacity` the oldest are forgotten."
         new = F.normalize(embeddings.detach().float().cpu(), dim=1)
-        self.rows[problem_id] = torch.cat([self.rows.get(problem_id, new[:0]), new])[-self.capacity:].clone()
+        rows = torch.cat([self.rows.get(problem_id, new[:0]), new])
+        self.rows[problem_id] = rows[-self.capacity:].clone()
 
     def state_dict(self) -> dict:
+        "Problem ids, the number of rows of each, and all rows in one tensor."
         kept = list(self.rows.values())
         return {"problems": list(self.rows), "sizes": [len(r) for r in kept],
                 "embeddings": torch.cat(kept) if kept else torch.zeros(0, 0)}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(
+        self,
+        state: dict,  # From `state_dict`, perhaps of a memory with another capacity
+    ) -> None:
+        "Take back what `state_dict` returned."
         rows = state["embeddings"].split(list(state["sizes"]))
         self.rows = {p: r[-self.capacity:].clone() for p, r in zip(state["problems"], rows)}
 
@@ -86,8 +109,8 @@ def add_bonus(
 ) -> Tensor:  # (N, G)
     "Pay correct responses gamma * nu (ExTra, novelty bonus)."
     if not advantages.shape == novelty.shape == correct.shape:
-        raise InputError(f"advantages {tuple(advantages.shape)}, novelty {tuple(novelty.shape)} and correct {tuple(correct.shape)} "
-                         "must have the same shape")
+        raise InputError(f"advantages {tuple(advantages.shape)}, novelty {tuple(novelty.shape)} "
+                         f"and correct {tuple(correct.shape)} must have the same shape")
     return advantages + gamma * novelty * correct
 
 # %% ../nbs/06_novelty.ipynb #55ec6f76
@@ -98,23 +121,25 @@ def scale_novelty(
     novelty: Tensor,  # (N, G) nu
     correct: Tensor,  # (N, G) bool: responses that the bonus is for
     how: str = "raw",  # "raw", "group_max" or "running"
-    running_mean: float | None = None,  # Mean nu of past correct responses, for "running"; None while there are none
+    running_mean: float | None = None,  # Mean nu of past correct responses; None: none yet
 ) -> Tensor:  # (N, G)
     "Bring nu to a scale on which gamma means something."
     if how not in SCALES: raise unknown_name("novelty scale", how, SCALES)
     if how == "raw": return novelty
-    if how == "running": return novelty / running_mean if running_mean else torch.zeros_like(novelty)
+    if how == "running":
+        return novelty / running_mean if running_mean else torch.zeros_like(novelty)
     top = (novelty * correct).amax(1, keepdim=True)
     return torch.where(top > 0, novelty / top.clamp(min=1e-12), torch.zeros_like(novelty))
 
 # %% ../nbs/06_novelty.ipynb #59003da3
 def _ngrams(tokens, n: int) -> list[tuple[int, ...]]:
+    "The n-grams of a sequence, in order; none if it is shorter than n."
     return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
 
 
 def ngram_novelty(
     tokens,  # Token ids of one response
-    counts: Counter,  # How often each n-gram (a tuple of ids) stood in earlier correct responses
+    counts: Counter,  # n-gram (a tuple of ids) -> occurrences in earlier correct responses
     n: int = 3,  # Tokens per n-gram
 ) -> float:  # In [0, 1]; 1 if no n-gram was seen before, 0 if the response is shorter than n
     "Mean rarity 1/sqrt(count+1) of the response's n-grams (released recipe)."
@@ -123,40 +148,63 @@ def ngram_novelty(
 
 # %% ../nbs/06_novelty.ipynb #821180e9
 class NgramMemory:
-    "How often each n-gram stood in correct responses, per problem (released recipe)."
+    "How often each n-gram occurred in correct responses, per problem (released recipe)."
 
-    def __init__(self, n: int = 3):
+    def __init__(
+        self,
+        n: int = 3,  # Tokens per n-gram, at least 1
+    ):
         if n < 1: raise InputError(f"n-grams need n of at least 1; got {n}")
-        self.n, self.counts = n, {}
+        self.n = n
+        self.counts = {}  # problem id -> Counter of n-grams
 
-    def score(self, problem_id: str, sequences: list) -> Tensor:
-        "(G,) novelty of G token sequences. Changes nothing."
+    def score(
+        self,
+        problem_id: str,
+        sequences: list,  # G sequences of token ids
+    ) -> Tensor:  # (G,) in [0, 1]
+        "Novelty of a group's responses. Changes nothing."
         counts = self.counts.get(problem_id, Counter())
         return torch.tensor([ngram_novelty(tokens, counts, self.n) for tokens in sequences])
 
-    def update(self, problem_id: str, sequences: list, correct: Tensor) -> None:
+    def update(
+        self,
+        problem_id: str,
+        sequences: list,  # G sequences of token ids
+        correct: Tensor,  # (G,) bool
+    ) -> None:
         "Count the n-grams of the correct ones among `sequences`."
         table = self.counts.setdefault(problem_id, Counter())
         for tokens, ok in zip(sequences, correct.tolist(), strict=True):
             if ok: table.update(_ngrams(tokens, self.n))
 
     def state_dict(self) -> dict:
-        rows = [w for table in self.counts.values() for w in table]
-        return {"problems": list(self.counts), "sizes": [len(t) for t in self.counts.values()],
+        "Problem ids, the number of n-grams of each, and all n-grams and counts in two tensors."
+        tables = self.counts.values()
+        rows = [w for table in tables for w in table]
+        counts = [c for table in tables for c in table.values()]
+        return {"problems": list(self.counts), "sizes": [len(t) for t in tables],
                 "ngrams": torch.tensor(rows, dtype=torch.int64).reshape(-1, self.n),
-                "counts": torch.tensor([c for t in self.counts.values() for c in t.values()], dtype=torch.int64)}
+                "counts": torch.tensor(counts, dtype=torch.int64)}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(
+        self,
+        state: dict,  # From `state_dict`
+    ) -> None:
+        "Take back what `state_dict` returned."
         ngrams, counts = (state[k].split(list(state["sizes"])) for k in ("ngrams", "counts"))
-        self.counts = {p: Counter(dict(zip(map(tuple, w.tolist()), c.tolist()))) for p, w, c in zip(state["problems"], ngrams, counts)}
+        self.counts = {}
+        for problem_id, rows, numbers in zip(state["problems"], ngrams, counts):
+            pairs = zip(map(tuple, rows.tolist()), numbers.tolist())
+            self.counts[problem_id] = Counter(dict(pairs))
 
 # %% ../nbs/06_novelty.ipynb #129e60ad
 def surprise_novelty(
     sequence_logprobs: Tensor,  # (G,) nats: summed log-probability of each response
     correct: Tensor,  # (G,) bool: the responses that are compared
-    eps: float = 1e-8,  # Added to the standard deviation
-) -> Tensor:  # (G,) 0 for wrong responses, and for all if fewer than 2 are correct
-    "How improbable each correct response was, as a z-score among the correct ones (released recipe)."
+    eps: float = 1e-8,  # Added to the standard deviation, nats
+) -> Tensor:  # (G,) at least 0; 0 for wrong responses, and for all if fewer than 2 are correct
+    "How improbable each correct response was, as a z-score among them (released recipe)."
     novelty = torch.zeros(len(sequence_logprobs))
     if correct.sum() < 2: return novelty
     x = -sequence_logprobs[correct].float()
@@ -180,28 +228,37 @@ class _FromEmbeddings:
     "nu from embeddings of the last `tail` tokens, against a memory."
 
     def __init__(self, embedder, memory: NoveltyMemory, remember: str, tail: int):
-        self.embedder, self.memory, self.remember, self.tail, self.vectors = embedder, memory, remember, tail, {}
+        self.embedder, self.memory, self.remember, self.tail = embedder, memory, remember, tail
+        self.vectors = {}  # of this step only: rollout -> (D,)
 
-    def setup(self, policy, group_size: int, min_history: int | None):
+    def setup(self, policy, group_size: int, min_history: int | None) -> None:
+        "Load the embedder; without a `min_history` the memory waits for one group."
         self.policy = policy
         if min_history is None: self.memory.min_history = min(group_size, self.memory.capacity)
-        if self.embedder is None or isinstance(self.embedder, str): self.embedder = load_embedder(self.embedder or "minilm")
+        if self.embedder is None or isinstance(self.embedder, str):
+            self.embedder = load_embedder(self.embedder or "minilm")
 
-    def ready(self, group: Group) -> bool: return self.memory.ready(group.problem.id)
+    def ready(self, group: Group) -> bool:
+        "Whether there is something to compare the group with."
+        return self.memory.ready(group.problem.id)
 
     def score(self, groups: list[Group]) -> Tensor:
+        "(N, G) nu; embeds only responses that it has not embedded in this step."
         new = [r for g in groups for r in g.rollouts if r not in self.vectors]
         texts = [self.policy.decode(list(r.trajectory_ids[-self.tail:])) for r in new]
         if new: self.vectors.update(zip(new, embed(self.embedder, texts)))
         return torch.stack([self.memory.score(g.problem.id, self._rows(g)) for g in groups])
 
-    def update(self, groups: list[Group]):
+    def update(self, groups: list[Group]) -> None:
+        "Remember all responses of the step, or the correct ones."
         for g in groups:
             rows = self._rows(g) if self.remember == "all" else self._rows(g)[g.correct]
             if len(rows): self.memory.update(g.problem.id, rows)
         self.vectors = {}
 
-    def _rows(self, group: Group) -> Tensor: return torch.stack([self.vectors[r] for r in group.rollouts])
+    def _rows(self, group: Group) -> Tensor:
+        "(G, D) the vectors of a group."
+        return torch.stack([self.vectors[r] for r in group.rollouts])
 
 # %% ../nbs/06_novelty.ipynb #8b6e146c
 class _FromNgrams:
@@ -209,29 +266,44 @@ class _FromNgrams:
 
     def __init__(self, memory: NgramMemory): self.memory = memory
 
-    def setup(self, policy, group_size, min_history): pass
+    def setup(self, policy, group_size: int, min_history: int | None) -> None: pass
 
-    def ready(self, group: Group) -> bool: return True
+    def ready(self, group: Group) -> bool:
+        "Always: there is no waiting time."
+        return True
 
     def score(self, groups: list[Group]) -> Tensor:
-        return torch.stack([self.memory.score(g.problem.id, [r.trajectory_ids for r in g.rollouts]) for g in groups])
+        "(N, G) nu."
+        return torch.stack([self.memory.score(g.problem.id, self._tokens(g)) for g in groups])
 
-    def update(self, groups: list[Group]):
-        for g in groups: self.memory.update(g.problem.id, [r.trajectory_ids for r in g.rollouts], g.correct)
+    def update(self, groups: list[Group]) -> None:
+        "Count the n-grams of the correct responses."
+        for g in groups: self.memory.update(g.problem.id, self._tokens(g), g.correct)
+
+    def _tokens(self, group: Group) -> list[tuple[int, ...]]:
+        "G sequences: replayed prefix and new tokens."
+        return [r.trajectory_ids for r in group.rollouts]
 
 
 class _FromLogprobs:
     "nu from the policy's surprise; nothing to remember."
     memory = None
 
-    def setup(self, policy, group_size, min_history): pass
+    def setup(self, policy, group_size: int, min_history: int | None) -> None: pass
 
-    def ready(self, group: Group) -> bool: return int(group.correct.sum()) >= 2
+    def ready(self, group: Group) -> bool:
+        "A z-score needs two correct responses."
+        return int(group.correct.sum()) >= 2
 
     def score(self, groups: list[Group]) -> Tensor:
-        return torch.stack([surprise_novelty(torch.stack([r.logprobs.float().sum().cpu() for r in g.rollouts]), g.correct) for g in groups])
+        "(N, G) nu."
+        return torch.stack([surprise_novelty(self._logprobs(g), g.correct) for g in groups])
 
-    def update(self, groups: list[Group]): pass
+    def update(self, groups: list[Group]) -> None: pass
+
+    def _logprobs(self, group: Group) -> Tensor:
+        "(G,) nats: summed log-probability of the new tokens."
+        return torch.stack([r.logprobs.float().sum().cpu() for r in group.rollouts])
 
 # %% ../nbs/06_novelty.ipynb #7074a64c
 KINDS = ("embedding", "ngram", "surprise")
@@ -243,96 +315,154 @@ class NoveltyBonus(Mechanism):
 
     def __init__(
         self,
-        gamma: float = 0.1,  # Size of the bonus, in units of an advantage
-        embedder: Embedder | str | None = None,  # Function, or name for `load_embedder`; None: "minilm"
+        gamma: float = 0.1,  # Size of the bonus, in units of an advantage; at least 0
+        embedder: Embedder | str | None = None,  # Or a name for `load_embedder`; None: "minilm"
         kind: str = "embedding",  # "embedding", "ngram" or "surprise"
-        capacity: int = 16,  # Responses remembered per problem
-        min_history: int | None = None,  # Responses a memory must hold before it pays; None: G, or `capacity` if that is smaller
+        capacity: int = 16,  # Responses remembered per problem, at least 1
+        min_history: int | None = None,  # Responses before it pays; None: G, at most `capacity`
         remember: str = "all",  # "all" responses (released recipe) or only the "correct" ones
         scale: str = "raw",  # "raw", "group_max" or "running"
-        before_norm: bool = False,  # Add the bonus to the reward instead (the release's default); an ablation
-        placebo: bool = False,  # Shuffle nu among the correct responses of each group; a control
-        ngram: int = 3,  # Tokens per n-gram, for kind "ngram"
-        tail: int = 512,  # Tokens from the end of the response that are embedded
-        decay: float = 0.9,  # Of the running mean, per step, for scale "running"
+        before_norm: bool = False,  # Add it to the reward (the release's default); an ablation
+        placebo: bool = False,  # Shuffle nu among the correct responses of a group; a control
+        ngram: int = 3,  # Tokens per n-gram, for kind "ngram"; at least 1
+        tail: int = 512,  # Tokens from the end of the response that are embedded; at least 1
+        decay: float = 0.9,  # Of the running mean, per step, for scale "running"; in [0, 1)
         seed: int = 0,  # For the placebo
     ):
-        known = {"novelty kind": (kind, KINDS), "remember": (remember, ("all", "correct")), "novelty scale": (scale, SCALES)}
-        for what, (value, names) in known.items():
+        for what, value, names in (("novelty kind", kind, KINDS),
+                                   ("remember", remember, ("all", "correct")),
+                                   ("novelty scale", scale, SCALES)):
             if value not in names: raise unknown_name(what, value, names)
-        if not (math.isfinite(gamma) and gamma >= 0): raise InputError(f"gamma must be 0 or more; got {gamma}")
-        if tail < 1 or not 0 <= decay < 1: raise InputError(f"tail must be at least 1 and decay in [0, 1); got {tail}, {decay}")
+        if not (math.isfinite(gamma) and gamma >= 0):
+            raise InputError(f"gamma must be 0 or more; got {gamma}")
+        if tail < 1 or not 0 <= decay < 1:
+            raise InputError(f"tail must be at least 1 and decay in [0, 1); got {tail}, {decay}")
         self.gamma, self.kind, self.scale, self.min_history = gamma, kind, scale, min_history
         self.before_norm, self.placebo, self.decay, self.seed = before_norm, placebo, decay, seed
-        if kind == "embedding": self.source = _FromEmbeddings(embedder, NoveltyMemory(capacity, min_history or 0), remember, tail)
-        else: self.source = _FromNgrams(NgramMemory(ngram)) if kind == "ngram" else _FromLogprobs()
-        self.running_mean = None
+        if kind == "embedding":
+            memory = NoveltyMemory(capacity, min_history or 0)
+            self.source = _FromEmbeddings(embedder, memory, remember, tail)
+        elif kind == "ngram": self.source = _FromNgrams(NgramMemory(ngram))
+        else: self.source = _FromLogprobs()
+        self.running_mean = None  # mean nu of eligible responses, None while there are none
         self._sizes = {}  # of this step only: first rollout of a group -> mean |advantage|
-
-    def setup(self, policy, config) -> None: self.source.setup(policy, config.group_size, self.min_history)
-
-    def rests_on(self) -> str: return identity(self.source.embedder) if self.kind == "embedding" else ""
-
-    def state_dict(self) -> dict:
-        memory = self.source.memory.state_dict() if self.source.memory else {}
-        return {"kind": self.kind, "memory": memory, "running_mean": self.running_mean}
-
-    def load_state_dict(self, state: dict) -> None:
-        if state["kind"] != self.kind: raise InputError(f"this state is of novelty kind {state['kind']!r}; the run asks for {self.kind!r}")
-        if self.source.memory: self.source.memory.load_state_dict(state["memory"])
-        self.running_mean = state["running_mean"]
 
 # %% ../nbs/06_novelty.ipynb #68a3fff2
 @patch
 def _novelty(self: NoveltyBonus, step: int, groups: list[Group]) -> tuple[Tensor, Tensor]:
-    "(N, G) nu, and (N, G) bool: the responses that a bonus is due to."
+    "(N, G) nu, and (N, G) bool: the eligible responses."
     novelty = self.source.score(groups)
     if self.placebo:
         rngs = [generator(self.seed, "placebo", step, g.request.key) for g in groups]
-        novelty = torch.stack([shuffle_correct(n, g.correct, rng) for n, g, rng in zip(novelty, groups, rngs)])
+        dealt = zip(novelty, groups, rngs)
+        novelty = torch.stack([shuffle_correct(n, g.correct, rng) for n, g, rng in dealt])
     return novelty, torch.stack([g.correct & self.source.ready(g) for g in groups])
 
 
 @patch
-def _bonus(self: NoveltyBonus, novelty: Tensor, due: Tensor) -> Tensor:
-    "(N, G) gamma times scaled nu, where it is due."
-    return add_bonus(torch.zeros_like(novelty), scale_novelty(novelty, due, self.scale, self.running_mean), due, self.gamma)
+def _bonus(self: NoveltyBonus, novelty: Tensor, eligible: Tensor) -> Tensor:
+    "(N, G) gamma times scaled nu for eligible responses, otherwise 0."
+    scaled = scale_novelty(novelty, eligible, self.scale, self.running_mean)
+    return add_bonus(torch.zeros_like(novelty), scaled, eligible, self.gamma)
 
 # %% ../nbs/06_novelty.ipynb #9ee795e7
 @patch
-def reward(self: NoveltyBonus, step: int, groups: list[Group]) -> dict[str, Tensor]:
+def setup(
+    self: NoveltyBonus,
+    policy,  # Needs `decode(ids)`, for kind "embedding"
+    config,  # Needs `group_size`
+) -> None:
+    "Load the embedder, and let the memory wait for one group if `min_history` is not given."
+    self.source.setup(policy, config.group_size, self.min_history)
+
+
+@patch
+def reward(
+    self: NoveltyBonus,
+    step: int,  # Number of the step, from 1
+    groups: list[Group],  # N groups
+) -> dict[str, Tensor]:  # With `before_norm` "novelty": (N, G), in units of the reward; else empty
+    "The bonus as a part of the reward, for the ablation `before_norm`."
     if not (self.before_norm and groups): return {}
     return {"novelty": self._bonus(*self._novelty(step, groups))}
 
 
 @patch
-def advantage(self: NoveltyBonus, step: int, groups: list[Group], advantages: Tensor) -> Tensor | None:
-    self._sizes.update(zip((g.rollouts[0] for g in groups), advantages.abs().mean(1).tolist()))
+def advantage(
+    self: NoveltyBonus,
+    step: int,  # Number of the step, from 1
+    groups: list[Group],  # N groups
+    advantages: Tensor,  # (N, G) group-normalised
+) -> Tensor | None:  # (N, G) at least 0, in units of an advantage; None with `before_norm`
+    "The bonus gamma * nu of correct responses (ExTra, novelty bonus)."
+    sizes = advantages.abs().mean(1).tolist()
+    self._sizes.update(zip((g.rollouts[0] for g in groups), sizes))
     if self.before_norm or not groups: return None
     return self._bonus(*self._novelty(step, groups)).to(advantages)
 
 
 @patch
-def step_end(self: NoveltyBonus, step: int, groups: list[Group]) -> dict[str, float]:
+def step_end(
+    self: NoveltyBonus,
+    step: int,  # Number of the step, from 1
+    groups: list[Group],  # Every group of the step
+) -> dict[str, float]:  # The metrics below
+    "Measure, then move the running mean and remember the step's responses."
     if not groups: return {}
-    novelty, due = self._novelty(step, groups)
-    metrics = self._measure(groups, novelty, due)
-    if due.any():
-        mean = novelty[due].mean().item()
-        self.running_mean = mean if self.running_mean is None else self.decay * self.running_mean + (1 - self.decay) * mean
+    novelty, eligible = self._novelty(step, groups)
+    metrics = self._measure(groups, novelty, eligible)
+    if eligible.any():
+        mean = novelty[eligible].mean().item()
+        if self.running_mean is None: self.running_mean = mean
+        else: self.running_mean = self.decay * self.running_mean + (1 - self.decay) * mean
     self.source.update(groups)
     self._sizes = {}
     return metrics
 
 # %% ../nbs/06_novelty.ipynb #5fd0a966
 @patch
-def _measure(self: NoveltyBonus, groups: list[Group], novelty: Tensor, due: Tensor) -> dict[str, float]:
+def _measure(
+    self: NoveltyBonus, groups: list[Group], novelty: Tensor, eligible: Tensor
+) -> dict[str, float]:
     "The metrics of one step."
-    bonus = self._bonus(novelty, due)
-    metrics = {"novelty/ready": sum(map(self.source.ready, groups)) / len(groups), "novelty/paid": float((bonus > 0).sum())}
-    if due.any(): metrics["novelty/mean"] = novelty[due].mean().item()
-    spreads = [n[d].std().item() for n, d in zip(novelty, due) if d.sum() >= 2]
+    bonus = self._bonus(novelty, eligible)
+    metrics = {"novelty/ready": sum(map(self.source.ready, groups)) / len(groups),
+               "novelty/paid": float((bonus > 0).sum())}
+    if eligible.any(): metrics["novelty/mean"] = novelty[eligible].mean().item()
+    spreads = [n[e].std().item() for n, e in zip(novelty, eligible) if e.sum() >= 2]
     if spreads: metrics["novelty/spread"] = sum(spreads) / len(spreads)
-    paid, sizes = zip(*[(b.mean().item(), self._sizes.get(g.rollouts[0], 0.0)) for g, b in zip(groups, bonus)])
-    if sum(sizes) or not sum(paid): metrics["novelty/bonus_ratio"] = sum(paid) / sum(sizes) if sum(paid) else 0.0
+    paid = sum([b.mean().item() for b in bonus])
+    size = sum([self._sizes.get(g.rollouts[0], 0.0) for g in groups])
+    # a bonus without any advantage has no ratio
+    if size or not paid: metrics["novelty/bonus_ratio"] = paid / size if paid else 0.0
     return metrics
+
+# %% ../nbs/06_novelty.ipynb #edc949db
+@patch
+def state_dict(
+    self: NoveltyBonus,
+) -> dict:  # The kind, the memory's own state, and the running mean
+    "What an exact resume needs."
+    memory = self.source.memory.state_dict() if self.source.memory else {}
+    return {"kind": self.kind, "memory": memory, "running_mean": self.running_mean}
+
+
+@patch
+def load_state_dict(
+    self: NoveltyBonus,
+    state: dict,  # From `state_dict` of the same kind
+) -> None:
+    "Take back what `state_dict` returned."
+    if state["kind"] != self.kind:
+        raise InputError(f"this state is of novelty kind {state['kind']!r}; "
+                         f"the run asks for {self.kind!r}")
+    if self.source.memory: self.source.memory.load_state_dict(state["memory"])
+    self.running_mean = state["running_mean"]
+
+
+@patch
+def rests_on(
+    self: NoveltyBonus,
+) -> str:  # Empty for the kinds without an embedder
+    "The embedder that made the memory's vectors."
+    return identity(self.source.embedder) if self.kind == "embedding" else ""

@@ -82,7 +82,7 @@ def test_unknown_names_say_what_is_known():
         with pytest.raises(InputError, match=f"known: .*{known}"): call()
 
 
-# silent groups
+# zero-variance groups
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.93, 1.0])
 @pytest.mark.parametrize("G", [2, 3, 6])
