@@ -34,7 +34,7 @@ from ..novelty import NoveltyBonus
 from ..policy import Policy
 from ..prefix import Prefix, cut_points, pack_prefixes, unpack_prefixes
 from ..regeneration import PrefixRegeneration
-from ..methods.replay import SuccessReplay
+from ..methods.replay import Kept, SuccessReplay
 from ..train import TrainConfig, Trainer, versions
 from ..types import Group, InputError, Request, generator, unknown_name
 
@@ -269,7 +269,7 @@ class AnyReplay(SuccessReplay):
     def step_end(self, step: int, groups: list[Group]) -> dict[str, float]:
         for g in groups:
             advantages = self._advantages.get(g.rollouts[0], [0.0] * len(g.rollouts))
-            new = [(step, a, r) for r, a in zip(g.rollouts, advantages) if a]
+            new = [Kept(step, a, r) for r, a in zip(g.rollouts, advantages) if a]
             self.kept[g.problem.id] = (self.kept.get(g.problem.id, []) + new)[-self.keep :]
         return SuccessReplay.step_end(self, step, [])
 

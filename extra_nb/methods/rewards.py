@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['log', 'FIRST_CALL', 'LOGGED', 'TAKEN', 'verified_reward', 'completion_text', 'trl_reward', 'check_functions',
-           'CustomReward', 'load_reward']
+__all__ = ['TAKEN', 'verified_reward', 'completion_text', 'trl_reward', 'check_functions', 'CustomReward', 'load_reward']
 
 # %% ../../nbs/methods/rewards.ipynb #c76e7c61
 import base64
@@ -25,6 +24,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 
 from ..mechanisms import Mechanism
@@ -39,53 +39,65 @@ def verified_reward(
     "The verifier as a function of a problem and a response."
     verifier = verifier or Verifier()
 
-    def correct(problem: Problem, response: str) -> float: return float(verifier.judge([problem], [response])[0].correct)
+    def correct(problem: Problem, response: str) -> float:
+        (verdict,) = verifier.judge([problem], [response])
+        return float(verdict.correct)
 
     return correct
 
 # %% ../../nbs/methods/rewards.ipynb #cb3d524c
 def completion_text(
     completion: str | list[dict],  # A text, or messages with "role" and "content"
-) -> str:
+) -> str:  # "" if the assistant said nothing
     "What the model says in a completion."
     if isinstance(completion, str): return completion
-    content = next((m.get("content") for m in reversed(completion) if m.get("role") == "assistant"), None) or ""
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    own = [message for message in completion if message.get("role") == "assistant"]
+    content = own[-1].get("content") or "" if own else ""
+    if isinstance(content, str): return content
+    return "".join(part.get("text", "") for part in content)
 
 # %% ../../nbs/methods/rewards.ipynb #f7223e46
-_NO_COLUMNS = {"prompts", "completions", "completion_ids", "trainer_state", "log_metric", "log_extra", "environments"}
+# what TRL hands over beside the columns of the data set
+_NO_COLUMNS = {"prompts", "completions", "completion_ids", "trainer_state", "log_metric",
+               "log_extra", "environments"}
 
 # %% ../../nbs/methods/rewards.ipynb #cc432929
 def trl_reward(
     verifier: Verifier | None = None,  # Judges; None: a new one in each process
-    answer_column: str = "answer",  # Column of the data set that holds the gold answers; None there: no reward for that row
+    answer_column: str = "answer",  # Holds the gold answers; None in a row: no reward for that row
 ) -> Callable:  # Named "correct"; 1.0 for a correct completion, otherwise 0.0
     "The verifier as a reward function for TRL's GRPOTrainer."
-    own: dict[int, Verifier] = {}
+    own: dict[int, Verifier] = {}  # process id -> its verifier
 
-    def judges() -> Verifier:  # a copy that was forked by a launcher needs its own
-        if verifier is None and os.getpid() not in own: own[os.getpid()] = Verifier()
-        return verifier or own[os.getpid()]
+    def judges() -> Verifier:  # a copy of this process that a launcher forked needs its own
+        if verifier is not None: return verifier
+        if os.getpid() not in own: own[os.getpid()] = Verifier()
+        return own[os.getpid()]
 
     def correct(completions, log_metric=None, log_extra=None, **columns) -> list[float | None]:
-        if answer_column not in columns: raise unknown_name("column", answer_column, set(columns) - _NO_COLUMNS)
+        if answer_column not in columns:
+            raise unknown_name("column", answer_column, set(columns) - _NO_COLUMNS)
         golds = columns[answer_column]
         asked = [i for i, gold in enumerate(golds) if gold is not None]
-        verdicts = judges().verify([str(golds[i]) for i in asked], [completion_text(completions[i]) for i in asked])
+        texts = [completion_text(completions[i]) for i in asked]
+        verdicts = judges().verify([str(golds[i]) for i in asked], texts)
         found = dict(zip(asked, verdicts))
         if log_metric:
-            for reason in REASONS: log_metric(f"verdict/{reason}", sum(v.reason == reason for v in verdicts) / max(1, len(verdicts)))
-        if log_extra: log_extra("verdict", [found[i].reason if i in found else "" for i in range(len(golds))])
+            counts = Counter(v.reason for v in verdicts)
+            for reason in REASONS:
+                log_metric(f"verdict/{reason}", counts[reason] / max(1, len(verdicts)))
+        if log_extra:
+            log_extra("verdict", [found[i].reason if i in found else "" for i in range(len(golds))])
         return [float(found[i].correct) if i in found else None for i in range(len(golds))]
 
     return correct
 
-# %% ../../nbs/methods/rewards.ipynb #d164695b
+# %% ../../nbs/methods/rewards.ipynb #4cdd48ea
 log = logging.getLogger("extra_nb.methods.rewards")
 FIRST_CALL = 20.0  # seconds that a trial call may take at least
-LOGGED = 3  # failures of one step that are written out for each function; the others are counted
+LOGGED = 3  # failures that one call of `reward` writes out for each function; the rest is counted
 
-
+# %% ../../nbs/methods/rewards.ipynb #d164695b
 def _packed(functions: dict[str, Callable]) -> str:
     "Functions as text for `extra_nb.verify.worker.user_functions`."
     import dill
@@ -103,19 +115,23 @@ TAKEN = ("mean", "std", "overlong")  # reward/mean and so on are metrics of the 
 
 def check_functions(
     functions: dict[str, Callable],  # Name -> function(problem, response) -> float
-    weights: dict[str, float],  # Name -> factor; 1.0 for those that are left out
+    weights: dict[str, float],  # Name -> factor, finite; 1.0 for those that are left out
 ) -> None:
     "Refuse names and weights that cannot be used."
     if not functions: raise InputError("no reward function was given: at least one is needed")
     for name, function in functions.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name) or name in TAKEN or name.endswith("_failed"):
-            raise InputError(f"a reward cannot be called {name!r}: a name is letters, digits and _, "
-                             f"does not end in _failed, and is none of {', '.join(TAKEN)}")
-        if not callable(function): raise InputError(f"reward {name!r} is {function!r:.60} and no function of (problem, response)")
+        word = isinstance(name, str) and re.fullmatch(r"[A-Za-z]\w*", name)
+        if not word or name in TAKEN or name.endswith("_failed"):
+            raise InputError(f"a reward cannot be called {name!r}: a name is letters, digits and "
+                             f"_, does not end in _failed, and is none of {', '.join(TAKEN)}")
+        if not callable(function):
+            raise InputError(f"reward {name!r} is {function!r:.60} and no function of "
+                             "(problem, response)")
     for name, weight in weights.items():
         if name not in functions: raise unknown_name("reward", name, functions)
         if not isinstance(weight, (int, float)) or not math.isfinite(weight):
-            raise InputError(f"the weight of reward {name!r} is {weight!r}: it must be a finite number")
+            raise InputError(f"the weight of reward {name!r} is {weight!r}: it must be a finite "
+                             "number")
 
 # %% ../../nbs/methods/rewards.ipynb #12c3717b
 class CustomReward(Mechanism):
@@ -123,61 +139,113 @@ class CustomReward(Mechanism):
 
     def __init__(
         self,
-        functions: dict[str, Callable[[Problem, str], float]],  # Name -> function; it gets the problem's fields and the response's text
-        weights: dict[str, float] | None = None,  # Name -> factor; 1.0 for those that are left out
+        functions: dict[str, Callable[[Problem, str], float]],  # Name -> f(problem, response)
+        weights: dict[str, float] | None = None,  # Name -> factor; 1.0 for those left out
         timeout: float = 5.0,  # Seconds that one call may take
-        workers: int | None = None,  # Worker processes at most; None: as many as a `Verifier` would use
+        workers: int | None = None,  # Worker processes at most; None: as many as a `Verifier` has
         memory: float = MEMORY / 2**30,  # GiB that one call may use
     ):
-        check_functions(functions, weights or {})
-        if not 0 < memory < 1e6: raise InputError(f"memory={memory!r}: a positive number of GiB is needed")
-        self.weights = {name: float((weights or {}).get(name, 1.0)) for name in functions}
-        self.name, self.failed = "rewards " + ", ".join(functions), Counter()  # name of a reward -> failures in this step
+        weights = weights or {}
+        check_functions(functions, weights)
+        if not 0 < memory < 1e6:
+            raise InputError(f"memory={memory!r}: a positive number of GiB is needed")
+        self.weights = {name: float(weights.get(name, 1.0)) for name in functions}
+        self.name = "rewards " + ", ".join(functions)
+        self.failed = Counter()  # name of a reward -> failures in this step
         workers = Verifier(timeout, workers).workers  # refuses what a verifier would refuse
-        self._pool = Pool("extra_nb.verify.worker:user_functions", workers, timeout, _packed(functions), int(memory * 2**30))
+        self._pool = Pool("extra_nb.verify.worker:user_functions", workers, timeout, _packed(functions),
+                          int(memory * 2**30))
 
-    def setup(self, policy, config) -> None:
+    def setup(
+        self,
+        policy,  # Not needed
+        config,  # Not needed
+    ) -> None:
         "Start a worker, so that a function that cannot be loaded is found before training."
         try: self._pool.start()
         except RuntimeError as e: raise InputError(one_line(e)) from None
 
-    def try_out(self, problem: Problem) -> None:
-        "Call each function once, on a made-up right response; whatever fails now would fail in training."
-        response, usual = f"So the answer is \\boxed{{{problem.answer}}}.", self._pool.seconds
-        self.setup(None, None)
-        for name in self.weights:
-            self._pool.seconds, began = max(usual, FIRST_CALL), time.perf_counter()  # the first call may have to import something
-            try: reply = self._pool.ask(name, asdict(problem), response)
-            finally: self._pool.seconds = usual
-            if reply and time.perf_counter() - began > usual: reply = self._pool.ask(name, asdict(problem), response)
-            if "value" in (reply or {}): continue
-            why = (reply or {}).get("error") or f"it takes more than {usual:g} s or too much memory, or it crashes"
-            raise InputError(f"reward {name!r} fails on a trial response: {why}; expected is {name}(problem, response) -> one finite number, "
-                             "where problem.prompt and problem.answer are texts, and so is the response")
-
-    def reward(self, step: int, groups: list[Group]) -> dict[str, Tensor]:
-        "The weighted parts, each (N, G)."
-        rows = [(r.problem, r.text) for g in groups for r in g.rollouts]
-        replies = iter(self._pool.ask_all([(name, asdict(p), text) for name in self.weights for p, text in rows]))
-        values = {name: self._values(name, [(p, next(replies)) for p, _ in rows]) for name in self.weights}
-        return {name: weight * torch.tensor(values[name]).view(len(groups), -1) for name, weight in self.weights.items()}
-
-    def _values(self, name: str, replies: list[tuple[Problem, dict | None]]) -> list[float]:
-        late = {"error": f"it took more than {self._pool.seconds:g} s or too much memory, or it crashed"}
-        failed = [(p.id, (reply or late)["error"]) for p, reply in replies if "value" not in (reply or late)]
-        for problem_id, why in failed[:LOGGED]: log.warning("reward %r failed on problem %.80r: %s", name, problem_id, why)
-        if len(failed) > LOGGED: log.warning("reward %r failed on %d other responses of the same step", name, len(failed) - LOGGED)
-        self.failed[name] += len(failed)
-        return [(reply or late).get("value", 0.0) for _, reply in replies]
-
-    def step_end(self, step: int, groups: list[Group]) -> dict[str, float]:
-        "How many calls failed, for each function."
-        failed, self.failed = self.failed, Counter()
-        return {f"reward/{name}_failed": float(failed[name]) for name in self.weights}
-
     def close(self) -> None:
         "Stop the workers; they start again when they are needed."
         self._pool.close()
+
+# %% ../../nbs/methods/rewards.ipynb #12665b04
+@patch
+def reward(
+    self: CustomReward,
+    step: int,  # From 1
+    groups: list[Group],  # N groups of G responses
+) -> dict[str, Tensor]:  # Name -> (N, G), weighted
+    "What each function says of each response, times its weight."
+    rows = [(r.problem, r.text) for g in groups for r in g.rollouts]
+    questions = []
+    for name in self.weights: questions += [(name, asdict(p), text) for p, text in rows]
+    replies = iter(self._pool.ask_all(questions))
+    parts = {}
+    for name, weight in self.weights.items():
+        values = self._values(name, [(p, next(replies)) for p, _ in rows])
+        parts[name] = weight * torch.tensor(values).view(len(groups), -1)
+    return parts
+
+
+@patch
+def _values(
+    self: CustomReward,
+    name: str,
+    replies: list[tuple[Problem, dict | None]],  # None: the worker had to be stopped, or it died
+) -> list[float]:
+    "The values of one function; 0 for each call that failed, which is counted and logged."
+    seconds = self._pool.seconds
+    late = {"error": f"it took more than {seconds:g} s or too much memory, or it crashed"}
+    values, failed = [], []
+    for problem, reply in replies:
+        reply = reply or late
+        values.append(reply.get("value", 0.0))
+        if "value" not in reply: failed.append((problem.id, reply["error"]))
+    for problem_id, why in failed[:LOGGED]:
+        log.warning("reward %r failed on problem %.80r: %s", name, problem_id, why)
+    if len(failed) > LOGGED:
+        log.warning("reward %r failed on %d other responses of the same step", name,
+                    len(failed) - LOGGED)
+    self.failed[name] += len(failed)
+    return values
+
+# %% ../../nbs/methods/rewards.ipynb #6e075e3d
+@patch
+def step_end(
+    self: CustomReward,
+    step: int,  # From 1
+    groups: list[Group],  # Not needed
+) -> dict[str, float]:  # reward/NAME_failed for each function
+    "How many calls of this step failed, for each function."
+    metrics = {f"reward/{name}_failed": float(self.failed[name]) for name in self.weights}
+    self.failed = Counter()
+    return metrics
+
+# %% ../../nbs/methods/rewards.ipynb #51b07da4
+@patch
+def try_out(
+    self: CustomReward,
+    problem: Problem,  # Any one of those that are trained on
+) -> None:
+    "Call each function once, on a made-up right response; a failure now would be one in training."
+    self.setup(None, None)
+    response = f"So the answer is \\boxed{{{problem.answer}}}."
+    usual = self._pool.seconds
+    late = {"error": f"it takes more than {usual:g} s or too much memory, or it crashes"}
+    for name in self.weights:
+        question = name, asdict(problem), response
+        self._pool.seconds = max(usual, FIRST_CALL)
+        began = time.perf_counter()
+        try: reply = self._pool.ask(*question)
+        finally: self._pool.seconds = usual
+        slow = time.perf_counter() - began > usual
+        if reply and slow: reply = self._pool.ask(*question)  # the second call has no excuse
+        reply = reply or late
+        if "value" in reply: continue
+        raise InputError(f"reward {name!r} fails on a trial response: {reply['error']}; expected "
+                         f"is {name}(problem, response) -> one finite number, where "
+                         "problem.prompt and problem.answer are texts, and so is the response")
 
 # %% ../../nbs/methods/rewards.ipynb #ff9e9675
 def load_reward(
@@ -185,14 +253,18 @@ def load_reward(
 ) -> Callable[[Problem, str], float]:
     "A reward function out of a Python file."
     path, _, name = where.rpartition(":")
-    if not path or not name: raise InputError(f"reward {where!r}: a file and a function are needed, such as rewards.py:brevity")
+    if not path or not name:
+        raise InputError(f"reward {where!r}: a file and a function are needed, "
+                         "such as rewards.py:brevity")
     if not Path(path).is_file(): raise InputError(f"reward {where!r}: there is no file {path}")
-    label = f"rewards of {Path(path).stem}"  # nobody can import a module of this name, so functions travel whole and not by name
+    # a worker cannot import a module of this name, so functions travel whole and not by name
+    label = f"rewards of {Path(path).stem}"
     module = module_from_spec(spec_from_loader(label, SourceFileLoader(label, path)))
     sys.modules[label] = module  # dataclasses look there for their module
     try: module.__loader__.exec_module(module)
-    except (Exception, SystemExit) as e: raise InputError(f"{path} cannot be loaded: {one_line(e)}") from None
+    except (Exception, SystemExit) as e:
+        raise InputError(f"{path} cannot be loaded: {one_line(e)}") from None
     finally: del sys.modules[label]
-    if not callable(getattr(module, name, None)):
-        raise unknown_name(f"function in {path}", name, [n for n, f in vars(module).items() if callable(f) and not n.startswith("_")])
-    return getattr(module, name)
+    if callable(getattr(module, name, None)): return getattr(module, name)
+    public = [n for n, f in vars(module).items() if callable(f) and not n.startswith("_")]
+    raise unknown_name(f"function in {path}", name, public)
