@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['PICK', 'HUB_SETS', 'BENCHMARKS', 'GENERATED', 'arithmetic', 'worked_solution', 'Loaded', 'from_rows', 'load_jsonl',
-           'HubSet', 'load_problems', 'overlap', 'split_heldout', 'ProblemStream']
+__all__ = ['LARGEST', 'PICK', 'HUB_SETS', 'BENCHMARKS', 'GENERATED', 'arithmetic', 'worked_solution', 'Loaded', 'from_rows',
+           'load_jsonl', 'HubSet', 'load_problems', 'overlap', 'split_heldout', 'ProblemStream']
 
 # %% ../nbs/09_tasks.ipynb #f020b167
 import math
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache as remembered
 from itertools import chain, takewhile
 from pathlib import Path
+from string import whitespace
 
 import torch
 
@@ -157,9 +158,15 @@ def _columns(rows: list[tuple[int, dict]], given: str | None, candidates, kind: 
     return chosen
 
 
+LARGEST = 2**64 - 1  # of an id that is a number, about 1.8e19: what is larger does not fit into 64 bits
+
+
 def _id(row: dict, source: str, number: int) -> str:
     "A stable id for a row."
-    given = next((row[name] for name in ("id", "unique_id", "uid") if not _empty(row.get(name))), number)
+    name = next((name for name in ("id", "unique_id", "uid") if not _empty(row.get(name))), None)
+    given = number if name is None else _plain(row[name])
+    if isinstance(given, (int, float)) and abs(given) > LARGEST:
+        raise InputError(f"{source}, row {number}: {name} is {str(given):.40}, but a number that is an id must not be larger than {LARGEST}, as other programs round it; write it as a text")
     return f"{source}/{given}" if str(given).isdigit() else str(given)
 
 
@@ -198,6 +205,8 @@ _TOOLS = ("tool", "tools", "function", "ipython", "observation", "tool_call", "t
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatgpt": "assistant", "developer": "system"}
 _RENDERED = re.compile(r"\s{0,9}(?:<s>|<bos>|<BOS_TOKEN>|\[gMASK\](?:<sop>)?|\]~!b\[)?\s{0,9}(?:<[|｜][A-Za-z][\w▁ ]{2,40}[|｜]>|<start_of_turn>|<\|turn>|\[INST\]|\[SYSTEM_PROMPT\]"
                        r"|<extra_id_\d>|\[\|(?:user|system)\|\]|<beginning_of_sentence>|<seed:bos>|<SPECIAL_\d+>|<reserved_106>)")
+_MARKS_OF_TEMPLATES = re.compile(r"<\|(?:im_start|im_end|im_sep|user|assistant|system|start_header_id|end_header_id|eot_id|eom_id|begin_of_text|end_of_turn|channel|message|turn)\|?>"
+                                 r"|<｜[A-Za-z][\w▁ ]{2,40}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\[/?SYSTEM_PROMPT\]")
 _PLACE = re.compile(r"<image(?:[ _]?\d{1,3})?>")  # where an image is put in
 _LINKED = re.compile(r"<img\s[^>]{0,400}src|!\[[^\]\n]{0,300}\]\(\s*(?:data:|[^)\s]{0,500}[/.])|!\[\[|\\includegraphics\b", re.IGNORECASE)
 _MEDIA = re.compile(r"(?:decoded)?(images?|pictures?|videos?|audios?)(?:url|path|file|bytes)?s?\d*")
@@ -392,7 +401,7 @@ def _counted_from(asked: list[tuple[list, object]]) -> int | None:  # Choices of
 def _picked(choices: list[tuple[str, str]], answer: str, number: int | None) -> int:
     "Which choice is the right one."
     if number is not None: return number
-    bare = re.sub(r"\A[\s(]*|[\s).:]*\Z", "", answer)
+    bare = answer.lstrip(f"{whitespace}(").rstrip(f"{whitespace}).:")  # no pattern: one that looks for the end reads a long run of dots again and again
     for wanted, names in ((bare.lower(), [label.lower() for label, _ in choices]), (bare.lower(), [c.lower() for c in _LETTERS[:len(choices)]]),
                           (_same(answer), [_same(text) for _, text in choices]), (_same(answer).lower(), [_same(text).lower() for _, text in choices])):
         if names.count(wanted) == 1: return names.index(wanted)
@@ -582,6 +591,7 @@ def _problem(row: dict, number: int, layout: _Layout, choices, answer, picked: i
     turns, question, after, rendered = _prompt(row, layout, mine)
     if not question.strip(): return "row with too few fields" if isinstance(row, ShortRow) else "empty question"
     everything = "\n".join([question, *(t.content for t in turns), *(text for _, text in choices or [])])
+    if not rendered and (mark := _MARKS_OF_TEMPLATES.search(everything)): mine[f"with marks of a chat template within a plain text ({mark[0]}), which are left as they are"] += 1
     if _LINKED.search(everything): mine["that link to a picture, which a model of texts cannot see"] += 1
     if kind := _shown(row, everything, layout): return f"question with {_a(kind)}"
     name = _first_filled(row, layout.answers) if layout.answers else ""

@@ -112,8 +112,8 @@ def _warn(late: list[tuple], seconds: float) -> None:
 def check_golds(
     problems: list[Problem],  # For example a whole benchmark
     verifier: Verifier,  # Does the reading
-) -> list[tuple[str, str]]:  # (problem id, "unparseable" or "timeout")
-    "List the problems whose gold answer cannot be read; those with a scorer of their own need none."
+) -> list[tuple[str, str]]:  # (problem id, "unparseable", "partly read" or "timeout")
+    "List the problems whose gold answer cannot be read, or not as a whole; those with a scorer of their own need none."
     read = [p for p in problems if not p.id.startswith("reasoning-gym/")]
     reasons = verifier._reasons([("check", p.answer, p.answer) for p in read])
     # an empty gold answer is, as an answer, "no_answer"; as a gold answer it cannot be read

@@ -7,6 +7,7 @@ import lzma
 import math
 import re
 import sys
+import time
 import types
 from collections import Counter
 
@@ -17,9 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extra_nb.data.files import rows_in
 from extra_nb.tasks import (
     BENCHMARKS,
     HUB_SETS,
+    LARGEST,
     PICK,
     ProblemStream,
     arithmetic,
@@ -716,6 +719,66 @@ def _opened_in_the_last_row(lines): lines[100] = '"' + lines[100]
 def test_a_quote_that_is_not_closed_is_an_error_with_its_line(tmp_path, change, sign, name):
     (tmp_path / name).write_text(table(change, sign))
     with pytest.raises(InputError, match=f"line {101 if change is _opened_in_the_last_row else 51}: a quote"): load_problems(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", [
+    'problem,answer\n"2+2?,4\nA pipe of 6",6\n2+5?,7\n', 'problem,answer\n"2+2,4\nA pipe of 6",6\n', 'problem,answer\n"2+2?,4\n2+3?,5\nA pipe of 6",6\n', 'problem\tanswer\n"2+2?\t4\nA pipe of 6"\t6\n',
+    'problem,answer\n"2+2?,4\nWhich is larger: 1, or 2?,2\n2+4?,6\nA pipe of 6",6\n', 'id,problem,answer\n1,"2+2,4\n2,2+3,5\n3,A pipe of 6",6\n', 'id,problem,answer\n1,"2+2?,4\n2,A pipe of 6",6\n',
+    'problem,answer\n2+2?,"4\n2+3?,5"\n', 'problem,answer\n2+2?,"4\n2+3?,5\n2+4?,6"\n', 'problem,answer\n"Which one?,A\nOr 6",B\n', 'problem,answer\n"2+2?,4\n"a, b?",5\n'])
+def test_rows_that_a_stray_quote_swallows_are_noticed(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match="line 2: a quote that is opened here .* run together") as e: load_problems(tmp_path / "a.csv")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("question", ["Given 1,2\nfind the sum", "Alice has 3 apples, 4 pears.\nHow many?", "Find x:\n1,2,4,x", "Solve:\nx+y=1\nx-y=2", "Which?\nA. 1, 2\nB. 3", "Run f(1,2)\nf = x,y",
+                                      "Numbers are:\n3,4\n5,6", "Sum of 1, 2\n and 3", "By 1,2\nand 3, we get what?", "1,2,3\n4,5,6\n7,8,9", 'He said "hi",\nand then?', "Let (x,y)=(1,2),\nwith x>0"])
+@pytest.mark.parametrize("answer", ["7", "A", "x=1,y=2", "It is so.\nAnd 2,3\nmake 5"])
+def test_questions_of_several_lines_are_no_swallowed_rows(tmp_path, question, answer):
+    rows = [{"problem": question, "answer": answer}, {"problem": "2+2?", "answer": "4"}]
+    for row in (rows, [{"id": i, **r} for i, r in enumerate(rows)], [{"answer": r["answer"], "problem": r["problem"]} for r in rows]):
+        pandas.DataFrame(row).to_csv(tmp_path / "a.csv", index=False)
+        assert [row["problem"] for _, row in rows_in(tmp_path / "a.csv")] == [question, "2+2?"]
+
+
+@pytest.mark.parametrize("mark", ["<|im_start|>", "<|im_end|>", "[INST]", "[/INST]", "<<SYS>>", "<start_of_turn>", "<end_of_turn>", "<|start_header_id|>", "<|eot_id|>", "<｜User｜>", "<|user|>", "<|assistant|>"])
+def test_marks_of_a_template_within_a_plain_prompt_are_noted(mark):
+    rows = [{"problem": f"Question: {mark} 2+2?", "answer": "4"}, {"problem": "2+3?", "answer": "5"},
+            {"problem": [{"role": "system", "content": f"Be brief. {mark}"}, {"role": "user", "content": "2+4?"}], "answer": "6"}]
+    loaded = load_problems(rows)
+    assert loaded.notes[f"with marks of a chat template within a plain text ({mark}), which are left as they are"] == 2
+    assert loaded.problems[0].prompt == f"Question: {mark} 2+2?" and not loaded.problems[0].rendered and "\n" not in loaded.summary()
+
+
+@pytest.mark.parametrize("text", ["<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n", "[INST] 2+2? [/INST]", "<start_of_turn>user\n2+2?", "|x|<3, |y|>1?", "<x|y|z>?", "Is [1] INST?", "a < b || c > d?"])
+def test_marks_are_not_seen_where_there_are_none_or_the_prompt_is_rendered(text):
+    assert not any("within a plain text" in note for note in load_problems([{"problem": text, "answer": "4"}]).notes)
+
+
+@pytest.mark.parametrize("name", ["id", "unique_id", "uid"])
+@pytest.mark.parametrize("value", [2**64, 10**25, -2**64, 1e20, math.inf])
+def test_an_id_that_does_not_fit_into_64_bits_is_refused(tmp_path, name, value):
+    rows = [{"problem": "2+2?", "answer": "4"}, {"problem": "2+3?", "answer": "5", name: value}]
+    with pytest.raises(InputError, match=f"data, row 2: {name} is .* must not be larger than {LARGEST}") as e: load_problems(rows)
+    assert "\n" not in str(e.value)
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match=f"a, row 2: {name} is"): load_problems(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("value, expected", [(LARGEST, f"data/{LARGEST}"), (-5, "-5"), (str(10**25), f"data/{10**25}"), ("a" * 50, "a" * 50), (2.5, "2.5"), (True, "True")])
+def test_other_ids_are_kept(value, expected): assert load_problems([{"problem": "2+2?", "answer": "4", "id": value}]).problems[0].id == expected
+
+
+def test_numbers_that_are_no_ids_may_be_large():
+    loaded = load_problems([{"problem": "2^80?", "answer": 2**80, "weight": 1e300, "level": 10**30}])
+    assert (loaded.problems[0].answer, loaded.problems[0].level) == (str(2**80), None)
+
+
+@pytest.mark.parametrize("answer", ["." * 50_000 + "B", " " * 50_000 + "B", "(" * 50_000, ") " * 25_000 + "B", "B" + ".:" * 25_000, "B" + " " * 50_000 + "x"])
+def test_choices_are_told_apart_in_time_however_long_an_answer_is(answer):
+    start = time.process_time()
+    load_problems([{"problem": "Which?", "choices": ["one", "two"], "answer": answer}, {"problem": "Or?", "choices": ["one", "two"], "answer": "(B)."}])
+    assert time.process_time() - start < 1
 
 
 def test_fields_with_line_breaks_and_quotes_are_read_and_short_rows_counted(tmp_path):

@@ -141,6 +141,12 @@ def test_check_golds_of_the_six_benchmarks(shared):
             assert all(r.correct for r in v.judge(problems, [boxed(p.answer) for p in problems]))
 
 
+def test_check_golds_tells_what_is_read_in_part(verifier):
+    golds = ["7", r"5 \text{ (since } x > 0\text{)}", "(1, ", "f(x)=x^2 for x>0", r"\sqrt{2}", " "]
+    bad = check_golds([Problem(g, "?", g) for g in golds], verifier)
+    assert bad == [(golds[1], "partly read"), (golds[2], "unparseable"), (golds[3], "partly read"), (" ", "unparseable")]
+
+
 def test_aime_and_degrees(shared):
     answers = [p.answer for name in ("aime24", "aime25") for p in load_problems(name, data_dir=shared / "data").problems]
     zeros, degrees = [a for a in answers if a.startswith("0")], [a for a in answers if "circ" in a]

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['REMOTE', 'TAKEN_OUT', 'OWN', 'OLD_BUFFERS', 'check_kind', 'quantisation', 'naming', 'fault_in', 'reason', 'named',
-           'counted', 'check_whole', 'check_stored', 'check_finite', 'check_vocabulary', 'model_folder', 'read_config',
-           'known_context', 'read_tokenizer', 'read_model', 'body_of', 'check_decoder', 'add_lora', 'routers',
-           'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
+__all__ = ['REMOTE', 'TAKEN_OUT', 'OWN', 'OLD_BUFFERS', 'LARGEST', 'check_kind', 'quantisation', 'naming', 'fault_in', 'reason',
+           'named', 'counted', 'check_whole', 'check_stored', 'check_finite', 'check_vocabulary', 'model_folder',
+           'read_config', 'known_context', 'read_tokenizer', 'read_model', 'body_of', 'check_decoder', 'add_lora',
+           'routers', 'unfit_layers', 'quiet_peft', 'lora_sentence', 'expert_layers', 'adapter_at', 'attach', 'merge',
            'without_kernel_note']
 
 # %% ../../nbs/models/loading.ipynb #ld77de68
@@ -199,18 +199,23 @@ def check_stored(
 def _size(shape) -> str: return " x ".join(map(str, shape))
 
 
+LARGEST = 2.0**64  # of a weight, about 1.8e19: the square of a larger one is infinite in 32 bits
+
+
 @torch.no_grad()
 def check_finite(
     name: str,  # For the message
     model: nn.Module,
     say: Callable[[str], None] | None = None,  # Called with a line on matrices that are zero; None: they are not looked for
 ):
-    "Refuse weights that are not numbers, and an embedding or a head that is zero."
+    "Refuse weights that are not numbers or too large to be squared, and an embedding or a head that is zero."
     zero = {}
     for key, p in model.named_parameters():
         if not p.is_floating_point() or p.device.type == "meta" or not p.numel(): continue
         low, high = (x.item() for x in p.detach().aminmax())
         if not (low - low == 0 == high - high): raise InputError(f"model {name!r}: weight {key} holds {'nan' if low != low else 'inf'}, so the checkpoint is broken")
+        if (most := max(high, -low)) > LARGEST:
+            raise InputError(f"model {name!r}: weight {key} holds {most:.2g}, larger than {LARGEST:.2g}, whose square is infinite in 32 bits, so the checkpoint is broken")
         if low == 0 == high and p.ndim > 1 and "bias" not in key: zero[key] = p
     if not say or not zero: return
     ends = [x.weight for x in (model.get_input_embeddings(), model.get_output_embeddings()) if x is not None]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['FALLBACKS', 'PRINTED', 'boxes', 'joined', 'boxed', 'prose', 'formulas', 'last_formula', 'announced', 'extract',
-           'bare_answer', 'spell', 'Number', 'number', 'is_rounded', 'same_number']
+           'bare_answer', 'spell', 'Number', 'without_noise', 'number', 'is_rounded', 'same_number']
 
 # %% ../../nbs/verify/answers.ipynb #7520a972
 import functools
@@ -352,11 +352,26 @@ _DOTTED = re.compile(r"\\dot\s{0,2}\{?\s{0,2}([0-9])\s{0,2}\}?([0-9]{0,50})\\dot
 _SHOWN = re.compile(r"([+-]?)([0-9]{0,50})\.([0-9]{3,60})\s{0,2}(?:\.\.\.|\\cdots)\s{0,2}")
 
 # %% ../../nbs/verify/answers.ipynb #61a7e884
+_NOISY = re.compile(r"([+-]?)([0-9]{1,9}\.[0-9]{1,25}(?:[eE][+-]?[0-9]{1,3})?)")
+
+
+def without_noise(
+    text: str,
+) -> str:
+    "A decimal without the noise of binary fractions: 0.30000000000000004 as 0.3; any other text as it is."
+    match = _NOISY.fullmatch(text) if len(text) > 16 else None
+    if not match: return text
+    digits, found = re.sub(r"[eE].*|\.", "", match[2]).lstrip("0"), float(match[2])
+    short = f"{found:.12g}"
+    if not 16 <= len(digits) <= 17 or match[2] not in (repr(found), f"{found:.17g}") or f"{found:.15g}" != short: return text
+    return match[1] + short
+
+
 def number(
     text: str,  # In the spelling of `spell`
 ) -> Number | None:
     "Read an integer, a decimal, a power of ten, a fraction, a mixed number or a ratio; None if the text is something else."
-    text = text.strip()
+    text = without_noise(text.strip())
     while text[:1] + text[-1:] in ("()", "{}") and not re.search(r"[(){}]|\\\Z", text[1:-1].strip(" {}()")): text = text[1:-1].strip()
     text = re.sub(r"\A([+-]?)\s*10\s*\^", r"\g<1>1*10^", text)
     if match := _PLAIN.fullmatch(text): return _decimal(*match.groups())

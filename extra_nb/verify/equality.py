@@ -23,7 +23,7 @@ from fractions import Fraction
 from itertools import permutations
 from zlib import crc32
 
-from .answers import PRINTED, Number, extract, formulas, is_rounded, number, prose, same_number, spell
+from .answers import PRINTED, Number, announced, extract, formulas, is_rounded, number, prose, same_number, spell
 from .reading import TURNED, Reading, Unreadable, approximately, interval, is_name, name_of, program, read, readings, scaled, symbols, unit, value
 
 # %% ../../nbs/verify/equality.ipynb #389fcbe4
@@ -371,6 +371,142 @@ def too_large(
         if result is None: return True
         text = text[:match.start()] + result + text[match.end():]
 
+# %% ../../nbs/verify/equality.ipynb #iq000003
+_MOST_TERMS = 10_000  # that are added one by one
+_REGION = re.compile(r"\\(?:ii+nt|oi*nt)(?![A-Za-z])")
+_FIRST_DIFFERENTIAL = re.compile(r"(\\int\s?(?:_\s?(?:\{[^{}]*\}|\\?[A-Za-z0-9]+)|\^\s?(?:\{[^{}]*\}|\\?[A-Za-z0-9]+)|\s){0,4})d\s?([A-Za-z]|\\[a-z]{2,5})\s?(?=\\int(?![A-Za-z]))(.*?)"
+                                 r"(?<=[^\s}])\s?(d\s?(?:[A-Za-z](?![A-Za-z])|\\[a-z]{2,5}(?![A-Za-z])))")
+_BETWEEN = re.compile(r"\\(sum|prod)\s?_\{\s?([0-9]{1,4}|[A-Za-z])\s?(<|\\leq)\s?([A-Za-z])\s?(<|\\leq)\s?([A-Za-z])\s?(<|\\leq)\s?([0-9]{1,4}|[A-Za-z])\s?\}")
+_TOGETHER = re.compile(r"\\(sum|prod)\s?_\{\s?([A-Za-z])\s?,\s?([A-Za-z])\s?=\s?([0-9]{1,4})\s?\}\s?\^\s?(\{[^{}]*\}|[A-Za-z0-9])")
+
+
+def _iterated(text: str) -> str:
+    r"Integrals and sums in the order in which the parser reads them: \int dx \int f dy, \sum_{i,j=1}^n and \sum_{1 \leq i < j \leq n}."
+    def between(m: re.Match) -> str:
+        kind, low, one, i, two, j, three, high = m.groups()
+        first, last = f"{low}+1" if one == "<" else low, f"{high}-1" if three == "<" else high
+        return rf"\{kind}_{{{j}={first}}}^{{{last}}} \{kind}_{{{i}={first}}}^{{{j + '-1' * (two == '<')}}}"
+
+    text = _TOGETHER.sub(r"\\\1_{\2=\4}^\5 \\\1_{\3=\4}^\5", _BETWEEN.sub(between, text))
+    while (match := _FIRST_DIFFERENTIAL.search(text)): text = f"{text[:match.start()]}{match[1]}{match[3]} {match[4]} d{match[2]}{text[match.end():]}"
+    return text
+
+
+# %% ../../nbs/verify/equality.ipynb #iq000006
+def _worked_out(x):
+    "An expression in which sums, products and definite integrals without free names are worked out."
+    from sympy import Integral, Product, Sum
+
+    if not x.has(Integral, Product, Sum): return x.doit()
+    if not x.free_symbols and isinstance(x, Integral): return _integrated(x)
+    if not x.free_symbols and isinstance(x, (Sum, Product)): return _added(x)
+    if isinstance(x, (Integral, Product, Sum)) or not x.args: return x.doit()
+    return x.func(*map(_worked_out, x.args)).doit()
+
+
+def _added(x):
+    "A sum or a product: term by term if there are others in it."
+    from sympy import Add, Integral, Mul, Sum
+
+    names = [name for name, *_ in x.limits]
+    nested = len(names) > 1 or x.function.has(Integral, Sum)
+    if not nested or x.function.is_polynomial(*names) and isinstance(x, Sum): return x.doit()
+    points = _index_points(x.limits[::-1], {})
+    if points is None: return x.doit()
+    return (Add if isinstance(x, Sum) else Mul)(*(_worked_out(x.function.xreplace(point)) for point in points))
+
+
+def _index_points(limits, given: dict) -> list[dict] | None:
+    "All values of the counters of a sum, the outermost first; None if they are too many or no integers."
+    if not limits: return [given]
+    (name, *ends), *inner = limits
+    low, high = (end.xreplace(given).doit() for end in ends) if len(ends) == 2 else (None, None)
+    if not (low and low.is_Integer or low == 0) or not high.is_Integer or high - low > _MOST_TERMS: return None
+    found = []
+    for k in range(int(low), int(high) + 1):
+        more = _index_points(inner, {**given, name: low + (k - int(low))})
+        if more is None or len(found) + len(more) > _MOST_TERMS: return None
+        found += more
+    return found
+
+
+def _integrated(x):
+    "A definite integral: exactly where all is a polynomial, else by numbers; by SymPy where those do not converge."
+    from sympy import Integral, Mul
+
+    while isinstance(x.function, Mul) and len(inner := [f for f in x.function.args if isinstance(f, Integral)]) == 1:
+        rest = x.function / inner[0]
+        if rest.has(Integral, *(name for name, *_ in inner[0].limits)): break
+        x = Integral(rest * inner[0].function, *inner[0].limits, *x.limits)
+    x, names = Integral(x.function.doit(), *x.limits), [name for name, *_ in x.limits]
+    if any(len(limit) < 3 for limit in x.limits): return x.doit()
+    if all(part.is_polynomial(*names) for part in (x.function, *(end for _, *ends in x.limits for end in ends))): return x.doit()
+    found = _by_numbers(x)
+    return x.doit() if found is None else found
+
+
+# %% ../../nbs/verify/equality.ipynb #iq000007
+_GRID_DIGITS = 16  # of a number that comes from a grid; nine of them are compared
+
+
+def _by_numbers(x):
+    "The value of an integral by the tanh-sinh rule; None where it does not converge, or needs four grids or more."
+    from sympy import Float, lambdify
+
+    if len(x.limits) > 3: return None
+    try:
+        if len(x.limits) > 1: return None if (found := _on_grid(x)) is None else Float(found, _GRID_DIGITS)
+        import mpmath
+
+        (name, *ends), = x.limits
+        with mpmath.workdps(40):
+            value, error = mpmath.quad(lambdify(name, x.function, "mpmath"), [mpmath.mpmathify(end.evalf(40)) for end in ends], error=True)
+            return Float(str(value), 32) if isinstance(value, mpmath.mpf) and error < 1e-28 * max(1, abs(value)) else None
+    except MemoryError: raise
+    except Exception: return None  # functions that numbers do not know, poles, limits without a value
+
+
+def _on_grid(x) -> float | None:
+    "An iterated integral on a grid with an axis for each variable."
+    import numpy as np
+    from sympy import lambdify
+
+    step = 1 / 16 if len(x.limits) == 2 else 1 / 12
+    steps = np.arange(-4 / step, 4 / step + 1) * step
+    u, speed = np.pi / 2 * np.sinh(steps), np.pi / 2 * np.cosh(steps)  # x is a function of u, and speed is du/dt
+    names, points, weight = [], [], np.ones(())
+    with np.errstate(all="ignore"):
+        for name, *ends in x.limits[::-1]:  # the outermost first: inner limits depend on it
+            low, high = (np.asarray(lambdify(names, end, "numpy")(*points), dtype=float)[..., None] for end in ends)
+            lost = np.isnan(low) | np.isnan(high)  # a root of what rounding has made negative
+            if (lost & (np.abs(weight[..., None]) > 1e-12)).any(): return None
+            place, density = _on_axis(*(np.where(lost, 0, end) for end in (low, high)), u, speed * step)
+            points, weight = [p[..., None] for p in points] + [place], weight[..., None] * density
+            names.append(name)
+        values = np.asarray(lambdify(names, x.function, "numpy")(*points))
+        if np.iscomplexobj(values): return None
+        parts = np.broadcast_to(values, np.broadcast_shapes(values.shape, weight.shape)) * weight
+    if not np.isfinite(parts).all():
+        if not np.abs(np.broadcast_to(weight, parts.shape)[~np.isfinite(parts)]).max() <= 1e-25: return None
+        parts = np.nan_to_num(parts, nan=0, posinf=0, neginf=0)
+    size, half = np.abs(parts).sum(), parts[(slice(None, None, 2),) * parts.ndim].sum() * 2**parts.ndim
+    edge = max(np.abs(np.take(parts, i, axis)).sum() for axis, n in enumerate(parts.shape) for i in (0, len(u) - 1, n - len(u), n - 1))
+    return float(parts.sum()) if abs(parts.sum() - half) <= 1e-8 * size and edge <= 1e-12 * size else None
+
+
+def _on_axis(low, high, u, width):
+    "Points between two limits, and how much each counts; two sets of points if 0 lies between, where a root may have a corner."
+    import numpy as np
+
+    if (low <= 0).all() and (high >= 0).all() and (low < 0).any() and (high > 0).any():
+        halves = _on_axis(low, np.zeros_like(high), u, width), _on_axis(np.zeros_like(low), high, u, width)
+        return tuple(np.concatenate(np.broadcast_arrays(*both), -1) for both in zip(*halves))
+    if np.isposinf(high).all(): return low + np.exp(u), np.exp(u) * width
+    if np.isneginf(low).all(): return high - np.exp(-u), np.exp(-u) * width
+    share = 1 / (1 + np.exp(-2 * u))
+    return low + (high - low) * share, (high - low) * 2 * share / (1 + np.exp(2 * u)) * width
+
+
 # %% ../../nbs/verify/equality.ipynb #7f1207bd
 _INDEXED = re.compile(r"(\\[A-Z]?[a-z]+(?![A-Za-z])|[A-Za-z]|(?<![0-9A-Za-z.}])[0-9]+)\s*_\s*(\{(?:[^{}]|\{[^{}]*\})*\}|[A-Za-z0-9])")
 _NO_SYMBOLS = {r"\log", r"\sum", r"\prod", r"\int", r"\lim", r"\max", r"\min", r"\lg", r"\bigcup", r"\lfloor", r"\lceil"}
@@ -421,7 +557,8 @@ def expression(
     from sympy import Basic, Float, MatrixBase, Rational, Symbol
 
     if tree := program(text): return _from_program(tree)
-    if too_large(text): raise Unreadable(text)
+    if too_large(text) or _REGION.search(text): raise Unreadable(text)
+    text = _iterated(text)
     text, doubled = _double_factorials(text)
     text = _INDEXED.sub(_symbol, text)
     for pattern, new in _FOR_PARSER: text = pattern.sub(new, text)
@@ -430,7 +567,7 @@ def expression(
     try: found = latex2sympy(text, convert_degrees=False, normalization_config=None, conversion_config=settings)
     except MemoryError: raise
     except Exception as e: raise Unreadable(text) from e
-    if not isinstance(found, (Basic, MatrixBase)): raise Unreadable(text)
+    if not isinstance(found, (Basic, MatrixBase)) or _without_limits(found): raise Unreadable(text)
     found = found.xreplace({x: Rational(str(x)) for x in found.atoms(Float)})
     found = found.xreplace({x: Symbol(x.name) for x in found.free_symbols if isinstance(x, Symbol)})
     if doubled: found = found.xreplace({Symbol(str(expression(name))): _factorial2(expression(inner)) for name, inner in doubled.items()})
@@ -448,7 +585,16 @@ def _factorial2(n):
 def _divides_by_zero(found) -> bool:
     from sympy import Pow, nan, zoo
 
-    return found.has(nan, zoo) or any(p.exp.could_extract_minus_sign() and p.base.doit().is_zero for p in found.atoms(Pow))
+    return found.has(nan, zoo) or any(p.exp.could_extract_minus_sign() and _worked_out(p.base).is_zero for p in found.atoms(Pow))
+
+
+def _without_limits(found) -> bool:
+    "Is there a double integral without limits, or a differential that belongs to no integral?"
+    from sympy import Integral
+
+    integrals = found.atoms(Integral)
+    if any(len(i.limits) > 1 and any(len(limit) < 3 for limit in i.limits) for i in integrals): return True
+    return any(re.fullmatch("d([A-Za-z]|theta|phi)", s.name) for i in integrals for s in i.function.free_symbols)
 
 # %% ../../nbs/verify/equality.ipynb #935af8bf
 _RENAMED = {"abs": "Abs", "max": "Max", "min": "Min", "ceil": "ceiling", "ln": "log", "inf": "oo", "e": "E",
@@ -495,9 +641,18 @@ def _is_slow(*found) -> bool:
     return any(x.has(Integral, Limit, Product, Sum) for x in found)
 
 
+def _precision(*found) -> int:
+    "Digits to which values are worked out, and in which they are compared."
+    from sympy import Float, Integral
+
+    if any(len(i.limits) > 1 or i.function.has(Integral) for x in found for i in x.atoms(Integral)): return _GRID_DIGITS
+    if any(f._prec < 64 for x in found for f in x.atoms(Float)): return _GRID_DIGITS  # it comes from a grid
+    return 30 if _is_slow(*found) or any(f._prec < 128 for x in found for f in x.atoms(Float)) else DIGITS
+
+
 def _value_at(x, point: dict, digits: int = 30):
     "The value to so many digits; None if there is none."
-    try: found = x.xreplace(point).doit().evalf(digits)
+    try: found = _worked_out(x.xreplace(point)).evalf(digits)
     except MemoryError: raise
     except Exception: return None  # SymPy raises whatever it likes
     return found if found.is_number and found.is_finite and not found.free_symbols else None
@@ -514,13 +669,13 @@ def _same_constant(x, y) -> bool | None:
     "Compare two numbers: exactly where both are fractions; else their difference has to vanish beside all their digits."
     from sympy import Float, Integer
 
-    try: u, v = x.doit(), y.doit()
+    try: u, v = _worked_out(x), _worked_out(y)
     except MemoryError: raise
     except Exception: return None
     if u.is_Rational and v.is_Rational: return u == v
     a, b = _value_at(u, {}), _value_at(v, {})
     if a is None or b is None: raise Unreadable(f"{x} or {y} has no value")
-    if not (_close(a, b) or a == 0 or b == 0) or _is_slow(u, v): return _close(a, b)
+    if not (_close(a, b) or a == 0 or b == 0) or _precision(u, v) < DIGITS: return _close(a, b, min(30, _precision(u, v)))
     digits = 40 + 2 * max([len(str(abs(n))) for n in u.atoms(Integer) | v.atoms(Integer)], default=1)  # how many digits two numbers may share
     if digits > 3000: return _close(a, b)
     p, q = (_value_at(n, {}, digits) for n in (u, v))
@@ -543,7 +698,24 @@ def _at_whole_numbers(x) -> bool:
     "Does it make sense at whole numbers only?"
     from sympy import Product, Sum, factorial2
 
-    return x.has(factorial2) or any(limit.free_symbols for s in x.atoms(Sum, Product) for limit in s.limits[0][1:])
+    if x.has(factorial2): return True
+    return any(end.free_symbols - {name for name, *_ in s.limits} for s in x.atoms(Sum, Product) for _, *ends in s.limits for end in ends)
+
+
+def _with_samples(*found):
+    "Functions without a formula that stand in an integral or a sum, as polynomials chosen at random: always the same for the same name."
+    from sympy import Integral, Product, Sum
+    from sympy.core.function import AppliedUndef
+
+    held = {f.func for x in found for part in x.atoms(Integral, Product, Sum) for f in part.atoms(AppliedUndef)
+            if f.free_symbols & {name for name, *_ in part.limits}}
+
+    def sample(f):
+        rng, value = random.Random(crc32(f.func.__name__.encode())), 1
+        for a in f.args: value = value * (rng.randint(2, 9) + rng.randint(2, 9) * a + rng.randint(2, 9) * a**2) + rng.randint(2, 9) * a
+        return value
+
+    return [x.replace(lambda f: isinstance(f, AppliedUndef) and f.func in held, sample) for x in found] if held else found
 
 
 def same_expression(
@@ -554,17 +726,18 @@ def same_expression(
     from sympy import Rational, Symbol, im
     from sympy.core.function import AppliedUndef
 
+    x, y = _with_samples(x, y)
     unknown = {f: Symbol(f"value of {f}") for f in x.atoms(AppliedUndef) | y.atoms(AppliedUndef)}
     x, y = x.xreplace(unknown), y.xreplace(unknown)
     if x == y: return True
     if x.is_infinite or y.is_infinite: return False
     names = sorted(x.free_symbols | y.free_symbols, key=str)
     if not names and (found := _same_constant(x, y)) is not None: return found
-    whole, digits, seen = _at_whole_numbers(x) or _at_whole_numbers(y), 30 if _is_slow(x, y) else DIGITS, []
+    whole, digits, seen = _at_whole_numbers(x) or _at_whole_numbers(y), _precision(x, y), []
     for point in _points(names, _of_both_signs(x) or _of_both_signs(y), whole):
         if whole or x.is_rational_function(*names) and y.is_rational_function(*names) and not any(s.name == "i" for s in names):
             exact = {s: Rational(str(v)[:20]) for s, v in point.items()}
-            u, v = (n.xreplace(exact).doit() for n in (x, y))
+            u, v = (_worked_out(n.xreplace(exact)) for n in (x, y))
             if u.is_Rational and v.is_Rational:
                 if u != v: return False
                 seen.append((True, True))
@@ -843,6 +1016,15 @@ def _without_algebra(gold: str, answer: str, *_) -> bool:
     raise _Unsure
 
 # %% ../../nbs/verify/equality.ipynb #535c6d7b
+def _if_whole(gold: str) -> str:
+    "What to say of a gold answer that can be read: is a text with a number in it left over?"
+    left = readings(_gold(gold))[0].rest
+    if extract(gold, ("hash",)) is None and prose(gold) and (found := announced(gold)):
+        start, said = found
+        left += re.split(r"\n|\.\s+(?=[A-Z])", gold[start:])[0].replace(said, " ", 1)
+    return "partly read" if re.search("[0-9]", left) else "correct"
+
+
 def at_once(
     kind: str,  # "compare", "check" or "score"
     gold: str,
@@ -857,7 +1039,7 @@ def at_once(
     if kind == "score": return None
     try:
         if kind == "compare": return _decide(gold, answer, _without_algebra, statement)
-        return "correct" if all(r.kind == "text" or r.kind == "value" and number(r.text) for r in readings(_gold(gold))) else None
+        return _if_whole(gold) if all(r.kind == "text" or r.kind == "value" and number(r.text) for r in readings(_gold(gold))) else None
     except _Unsure: return None
     except (Unreadable, RecursionError): return "unparseable"
 
@@ -865,7 +1047,7 @@ def at_once(
 def check(
     gold: str,  # A gold answer
     *_unused: str,  # Every question to a worker has an answer
-) -> str:  # "correct" or "unparseable"
+) -> str:  # "correct", "unparseable" or "partly read"
     "Can every part of this gold answer be read?"
     def readable(r: Reading) -> bool:
         if r.kind == "value" and r.text and not number(r.text): expression(r.text)
@@ -873,7 +1055,7 @@ def check(
         if r.kind == "residue": return _as_residue(r) is not None
         return bool(r.text or r.parts) and all(map(readable, r.parts))
 
-    try: return "correct" if all(map(readable, readings(_gold(gold)))) else "unparseable"
+    try: return _if_whole(gold) if all(map(readable, readings(_gold(gold)))) else "unparseable"
     except Unreadable: return "unparseable"
 
 # %% ../../nbs/verify/equality.ipynb #d6eb640a

@@ -528,6 +528,8 @@ FAULTS = {
     "other width": (lambda f: edit(f / "config.json", intermediate_size=50), ["6 weights", "32 x 48, not 32 x 50"]),
     "nan": (lambda f: reweigh(f / "model.safetensors", spoilt("model.layers.1.mlp.up_proj.weight", float("nan"))), ["model.layers.1.mlp.up_proj.weight holds nan"]),
     "inf": (lambda f: reweigh(f / "model.safetensors", spoilt("lm_head.weight", float("-inf"))), ["lm_head.weight holds inf"]),
+    "too large": (lambda f: reweigh(f / "model.safetensors", spoilt("model.layers.0.mlp.down_proj.weight", 1e20)), ["model.layers.0.mlp.down_proj.weight holds 1e+20", "larger than 1.8e+19"]),
+    "too far below zero": (lambda f: reweigh(f / "model.safetensors", spoilt("lm_head.weight", -3e19)), ["lm_head.weight holds 3e+19"]),
     "torn weights": (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:30000]), ["cut short"]),
     "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), ["model.safetensors is empty"]),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), ["model.safetensors"]),

@@ -61,7 +61,7 @@ towers = st.one_of(
               st.sampled_from([r"\sqrt k", "k!", "k^k", r"\frac{1}{k}"])),
     st.builds(r"\int_0^{{{}}} \int_0^1 {} dx dy".format, numbers, st.sampled_from(["e^{xy}", "x^{x^y}", r"\sin(x^y)"])),
     # no size gives this away, so it always takes its whole deadline; a tenth of a sixth of the towers is enough
-    st.integers(0, 9).map(lambda n: r"\int_0^1 \int_0^1 \int_0^1 e^{xyz} dx dy dz" if n == 7 else f"{n}^{{{n}^{n}}}!"),
+    st.integers(0, 9).map(lambda n: r"\int_0^1 \int_0^1 \int_0^1 \int_0^1 e^{wxyz} dw dx dy dz" if n == 7 else f"{n}^{{{n}^{n}}}!"),
 ).map(str)  # hypothesis would give each part of a choice within a choice the weight of the whole
 
 # what is no formula at all

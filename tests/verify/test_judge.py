@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extra_nb.verify.answers import bare_answer, boxed, extract, number, prose, same_number, spell
+from extra_nb.verify.answers import bare_answer, boxed, extract, number, prose, same_number, spell, without_noise
 from extra_nb.verify.equality import AT_ONCE, MAX_CHARS, at_once, check, compare, left_to_do, too_large
 from extra_nb.verify.reading import Unreadable, program, read, readings, tokens
 from extra_nb.tasks import BENCHMARKS, load_problems
@@ -1842,6 +1842,121 @@ def test_a_formula_of_the_problem_is_no_answer(statement, gold, answer, right):
 def test_what_is_long_is_left_to_a_worker():
     assert at_once("compare", "5", "1, " * AT_ONCE) is None and at_once("compare", "5", "x" * (MAX_CHARS + 1)) == "unparseable"
     assert compare("5", "1, " * AT_ONCE) != "correct" and compare("7", "$" * 900) == "no_answer"
+
+
+# integrals and sums that are left to do: + equal, - not
+
+ITERATED = r"""
++ \int_0^1\int_0^x xy\,dy\,dx | \frac18
++ \int_0^1\int_0^x xy\,dy\,dx | 0.125
+- \int_0^1\int_0^x xy\,dy\,dx | \frac14
+- \int_0^1\int_0^x xy\,dy\,dx | \frac18+\frac{1}{10^{15}}
++ \int_0^1 \left(\int_0^x xy\,dy\right)dx | \frac18
++ \int_0^1 x \left(\int_0^x y\,dy\right)dx | \frac18
++ \int_0^1 dx \int_0^x xy\,dy | \frac18
+- \int_0^1 dx \int_0^x xy\,dy | \frac14
++ \int_0^1\int_0^x xy\,dy\,dx | \int_0^1\int_y^1 xy\,dx\,dy
+- \int_0^1\int_0^x xy\,dy\,dx | \int_0^1\int_0^1 xy\,dx\,dy
++ 2\int_0^1\int_0^x xy\,dy\,dx + 1 | \frac54
++ \int_0^{1}\int_0^{1-x}\int_0^{1-x-y} xyz\,dz\,dy\,dx | \frac{1}{720}
+- \int_0^{1}\int_0^{1-x}\int_0^{1-x-y} xyz\,dz\,dy\,dx | \frac{1}{120}
+- \int_0^1\int_0^1\int_0^1 e^{xyz} dx dy dz | \frac{e}{2}
++ \int_0^1\int_0^1\int_0^1 e^{x+y+z} dx dy dz | (e-1)^3
++ \int_0^1\int_0^1 \frac{1}{1-xy} dx dy | \frac{\pi^2}{6}
+- \int_0^1\int_0^1 \frac{1}{1-xy} dx dy | \frac{\pi^2}{12}
++ \int_0^1\int_0^1 \frac{1}{1+xy} dx dy | \frac{\pi^2}{12}
++ \int_0^1\int_x^1 e^{y^2} dy dx | \frac{e-1}{2}
++ \int_0^{2\pi}\int_0^1 r^3 \,dr\,d\theta | \frac{\pi}{2}
+- \int_0^{2\pi}\int_0^1 r^3 \,dr\,d\theta | \frac{\pi}{4}
++ \int_0^{2\pi}\int_0^{\pi}\int_0^a \rho^2\sin\phi \,d\rho \,d\phi \,d\theta | \frac{4}{3}\pi a^3
+- \int_0^{2\pi}\int_0^{\pi}\int_0^a \rho^2\sin\phi \,d\rho \,d\phi \,d\theta | 4\pi a^2
++ \int_0^1\int_0^{\sqrt{1-x^2}} \sqrt{x^2+y^2} dy dx | \frac{\pi}{6}
++ \int_{-1}^1\int_{-\sqrt{1-x^2}}^{\sqrt{1-x^2}} \sqrt{x^2+y^2} dy dx | \frac{2\pi}{3}
++ \int_{-\infty}^{\infty}\int_{-\infty}^{\infty} e^{-x^2-y^2} dx dy | \pi
+- \int_{-\infty}^{\infty}\int_{-\infty}^{\infty} e^{-x^2-y^2} dx dy | \sqrt{\pi}
++ \int_0^1\int_0^x f(x,y)\,dy\,dx | \int_0^1\int_y^1 f(x,y)\,dx\,dy
+- \int_0^1\int_0^x f(x,y)\,dy\,dx | \int_0^1\int_0^y f(x,y)\,dx\,dy
+- \int_0^1\int_0^x f(x,y)\,dy\,dx | \int_0^1\int_0^x g(x,y)\,dy\,dx
++ \int_0^1 f(x) dx | \int_0^1 f(t) dt
+- \int_0^1 f(x) dx | \int_0^2 f(x) dx
++ \int_0^1 \frac{\ln(1+x)}{1+x^2} dx | \frac{\pi}{8}\ln 2
+- \int_0^1 \frac{\ln(1+x)}{1+x^2} dx | \frac{\pi}{8}\ln 3
++ \sum_{i=1}^{3}\sum_{j=1}^{i} ij | 25
+- \sum_{i=1}^{3}\sum_{j=1}^{i} ij | 24
+- \sum_{i=1}^{3}\sum_{j=1}^{i} ij | 36
++ \sum_{i=1}^{3}\sum_{j=1}^{3} ij | 36
++ \sum_{i,j=1}^{3} ij | 36
++ \sum_{1\le i<j\le 3} ij | 11
+- \sum_{1\le i<j\le 3} ij | 25
++ \sum_{1\le i\le j\le 3} ij | 25
++ \sum_{i=1}^{n}\sum_{j=1}^{i} ij | \frac{n(n+1)(n+2)(3n+1)}{24}
+- \sum_{i=1}^{n}\sum_{j=1}^{i} ij | \frac{n(n+1)(n+2)(3n+2)}{24}
++ \sum_{i=1}^{n}\sum_{j=1}^{n} ij | \frac{n^2(n+1)^2}{4}
++ \sum_{i=1}^{20}\sum_{j=1}^{i} 2^{j} | 2^{22}-44
+- \sum_{i=1}^{20}\sum_{j=1}^{i} 2^{j} | 2^{22}-43
++ \sum_{i=1}^{12}\sum_{j=1}^{2} (i!)^2 j | 3\sum_{k=1}^{12} (k!)^2
+- \sum_{i=1}^{12}\sum_{j=1}^{2} (i!)^2 j | 3\sum_{k=1}^{12} (k!)^2 + 1
++ \prod_{i=1}^{3}\prod_{j=1}^{2} (i+j) | 1440
+- \prod_{i=1}^{3}\prod_{j=1}^{2} (i+j) | 720
++ \sum_{k=1}^{3}\int_0^k x dx | 7
+- \sum_{k=1}^{3}\int_0^k x dx | 6
++ \sum_{n=1}^{\infty}\sum_{m=1}^\infty \frac{1}{n^2 m^2} | \frac{\pi^4}{36}
+- \sum_{i=1}^{40}\sum_{j=1}^{40} \frac{1}{i+j} | 50
+"""
+
+
+@pytest.mark.parametrize("line", ITERATED.strip().splitlines())
+def test_iterated_integrals_and_sums(line):
+    gold, answer = line[2:].split(" | ")
+    assert compare(gold, answer) == ("correct" if line[0] == "+" else "wrong")
+    assert at_once("compare", gold, answer) in (None, compare(gold, answer))
+
+
+@pytest.mark.parametrize("text", [r"\iint xy\,dx\,dy", r"\iint_D xy\,dx\,dy", r"\iiint_V z\,dV", r"\oint_C x\,dy", r"\int\int xy\,dx\,dy", r"\int_0^1\int xy\,dx\,dy", "∬ xy dx dy",
+                                  r"\int xy\,dx\,dy"])
+def test_double_integrals_without_limits_have_no_value(text):
+    assert check(text) == compare(text, r"\frac14") == compare(r"\sqrt{2}", text) == "unparseable"
+
+
+@pytest.mark.parametrize("text", [r"\int_{-1}^{1}\int_{-1}^{1} \frac{1}{x} dx dy", r"\int_0^1 \frac{1}{x} dx", r"\int_{-1}^{2} \frac{1}{x} dx", r"\int_1^{\infty} \frac{1}{x} dx"])
+def test_integrals_that_do_not_converge_equal_no_number(text):
+    assert "correct" not in [compare(text, a) for a in ("0", r"\ln 2", "36", "1", "40")]
+
+
+def test_numbers_of_a_grid_are_right_or_none():
+    from extra_nb.verify.equality import _by_numbers, _worked_out, expression
+    from sympy import N
+    exact = {r"\int_0^1 \int_0^1 \ln(x+y) dx dy": "2*log(2)-3/2", r"\int_0^{\infty} \int_0^{\infty} \frac{1}{(1+x+y)^4} dx dy": "1/6", r"\int_0^1 \int_0^1 x^y dx dy": "log(2)",
+             r"\int_{-\infty}^0 \int_0^1 e^{x} y dy dx": "1/2", r"\int_0^1 \int_0^{\sqrt{1-x^2}} \int_0^{\sqrt{1-x^2-y^2}} e^{0 z} dz dy dx": "pi/6", r"\int_0^1 \sqrt{x} dx": "2/3"}
+    for text, value in exact.items(): assert abs(_worked_out(expression(text)) - N(value, 30)) < 1e-12
+    for text in (r"\int_0^1 \int_0^1 |x-y| dx dy", r"\int_0^1 \int_0^1 \frac{1}{\sqrt{1-x}} dx dy", r"\int_0^9 \int_0^9 \sin(40xy) dx dy", r"\int_{-1}^1 \int_{-1}^1 \frac{1}{x} dx dy",
+                 r"\int_0^1 \int_0^1 \frac{1}{x^2+y^2} dx dy"): assert _by_numbers(expression(text)) is None
+
+
+# gold answers of which only a part is read
+
+@pytest.mark.parametrize("gold, reason", [
+    ("5", "correct"), (r"5 \text{ cm}", "correct"), (r"5 \text{ cm}^2", "correct"), (r"\$5.00", "correct"), (r"x = k\pi, k \in \mathbb{Z}", "correct"), (r"1,2,3", "correct"), ("#### 5", "correct"),
+    (r"So $2+3$ makes \boxed{5}", "correct"), ("The answer is 5.", "correct"), ("She has 5 apples and 3 pears, so the answer is 8", "correct"), (r"f(x) = ax + b \text{ where } a, b \text{ are constants}", "correct"),
+    (r"5 \text{ (since } x > 0\text{)}", "partly read"), (r"5 \text{ (for } x = 2\text{)}", "partly read"), ("3 (attained at x=1)", "partly read"), ("f(x)=x^2 for x>0", "partly read"),
+    ("The answer is 7, so it is not 3.", "partly read"), ("(1, ", "unparseable"), (r"\frac{1}{0}", "unparseable"), (r"(1, \text{ (for } x = 2\text{)}", "unparseable")])
+def test_a_gold_answer_that_is_partly_read_is_told_apart(gold, reason):
+    assert check(gold) == reason and at_once("check", gold, gold) in (None, reason)
+
+
+# the noise of binary fractions
+
+@pytest.mark.parametrize("text, clean", [(repr(x), clean) for x, clean in (
+    (0.1 + 0.2, "0.3"), (1.1 + 2.2, "3.3"), (1 - 0.9, "0.1"), (100 * 1.1, "110"), (3 * 1e-5, "3e-05"), (-(0.1 + 0.2), "-0.3"), (0.1 + 0.7, "0.8"), (4.35 * 100, "435"), (1.15 * 3, "3.45"))]
+    + [("0.10000000000000001", "0.1"), ("+0.30000000000000004", "+0.3")])
+def test_noise_of_binary_fractions_is_taken_off(text, clean):
+    assert without_noise(text) == clean and compare(text, clean) == compare(clean, text) == at_once("compare", text, clean) == "correct"
+    assert compare(text, f"{float(clean) * 1.01:.6g}") == "wrong" and compare(f"({text}, 1)", f"({clean}, 1)") == "correct"
+
+
+@pytest.mark.parametrize("text", [*map(repr, (1 / 3, 2 / 3, 3.141592653589793, 2**0.5, 1e22 / 7, 0.1, 12.5, 1 / 1024, 1234567.890625)), "0.30000000000000010", "0.3000000000000000444", "10000000000000001",
+                                  "1000000000000000.5", "x", "", "0.30000000000000004x", "0.3.0000000000000004", "1/0.30000000000000004"])
+def test_other_decimals_stay_as_they_are(text): assert without_noise(text) == text
 
 
 # other people's pairs
