@@ -196,11 +196,22 @@ def _run_together(row: list[str], lines: list[str], separator: str, width: int) 
     try: list(csv.reader(lines, delimiter=separator, strict=True))
     except csv.Error: return True  # the file ends, or text goes on, where a separator is due
     if len(lines) > 1 and len(row) < width: return True
-    for field in (f.splitlines() for f in row if "\n" in f):  # closed by the quote of a later row: all lines but the last are rows themselves
-        cells = [line.split(separator) for line in field if line.strip()]
-        whole = [len(c) == width and all(x and x == x.lstrip() for x in c) for c in cells]
-        if len(whole) > 2 and all(whole[:-1]) and len(cells[-1]) < width: return True
-    return False
+    return any(_swallowed(row, place, separator, width) for place, field in enumerate(row) if "\n" in field)
+
+
+_VALUE = re.compile(r"[-+]?[0-9][0-9.,/]*|[A-Za-z]")  # what an answer often is
+_ASKED = re.compile(r"[?.!:)]\s?\Z|[0-9] ?[-+*/^=] ?[0-9]+\s?\Z")  # the end of a question
+
+
+def _swallowed(row: list[str], place: int, separator: str, width: int) -> bool:
+    "Whether the lines of a field are rows themselves: its quote was opened by mistake, and closed by the quote of a later row."
+    first, *others = [line.split(separator) for line in row[place].splitlines() if line.strip()]
+    if not others: return False
+    fits = [len(first) == width - place, *(len(cells) == width for cells in others[:-1]), len(others[-1]) == place + 1]
+    if place == width - 1: return all(fits) and all(map(_VALUE.fullmatch, (first[-1], others[-1][-1])))  # an answer, all of another row
+    if len(others) > 1 and all(fits) and all(x and x == x.lstrip() for cells in (first, *others[:-1]) for x in cells): return True
+    ends = [cells for cells in (first, *others[:-1]) if len(cells) > 1 and _VALUE.fullmatch(cells[-1]) and _ASKED.search(cells[-2])]
+    return bool(ends) and _VALUE.fullmatch(row[-1]) is not None  # a question and its answer, as in the row that has swallowed them
 
 
 def _csv(path: Path) -> Iterator[tuple[int, dict]]:

@@ -15,7 +15,7 @@ import ast
 import functools
 import itertools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from .answers import number, spell
@@ -76,6 +76,7 @@ class Reading:
     bound: tuple[str, ...] = ()  # Names that are declared to stand for any number
     whole: bool = False  # They stand for integers
     free: bool = True  # and no more is said about them
+    rest: str = field(default="", compare=False)  # What was left out, such as an explanation
 
 
 _INFINITY = (r"-\infty", r"\infty")
@@ -203,6 +204,15 @@ def _is_maths(text: str) -> bool:
     return bool(re.search("[0-9A-Za-z]", text)) and not _WORD.search(re.sub(r"\\[A-Za-z]+", "", text))
 
 
+_SUMMED = re.compile(r"\\(?:int|sum|prod)(?![A-Za-z])(?:\s?[_^]\s?(?:\{[^{}]*\}|\\?[A-Za-z0-9]+)){0,2}\s?\Z")
+
+
+def _is_summed(text: str, start: int) -> bool:
+    r"Is what stands at the end of a text no unit but the rest of an integral or a sum, as in \int_0^1 xyz dz?"
+    if not re.search(r"\\(?:int|sum|prod)(?![A-Za-z])", text[:start]): return False
+    return bool(_SUMMED.search(text[max(0, start - 200):start])) or r"\int" in text and bool(re.search(r"(?<![A-Za-z])d[a-z](?![A-Za-z])", text[start:]))
+
+
 def _unit_behind(text: str) -> int | None:
     "Where the unit at the end of a text begins; None if there is none."
     start, bare, last = None, [], ""
@@ -256,7 +266,7 @@ def value(
     if match := _MONEY.match(text): text, marks = match[1] + text[match.end():], (match[2].replace("\\", "").replace(" ", ""),)
     if match := _PERCENT.search(text): text, marks = text[:match.start()], ("%",)
     elif (match := _DEGREE.search(text)) and not _ANGLE.search(text): text, marks = text[:match.start()], ("deg" + (match[1] or match[2] or "")[:1],)
-    elif (start := _unit_behind(text)) is not None and _is_maths(re.sub(_TEXT, "", text[:start])):
+    elif (start := _unit_behind(text)) is not None and not _is_summed(text, start) and _is_maths(re.sub(_TEXT, "", text[:start])):
         name = re.sub(_TEXT, r"\1", text[start:]).strip()
         if _NO_UNITS & set(re.findall("[a-z]+", name.lower())) or _hedged(name): raise Unreadable(text)
         text, name = _sized(re.sub(r"\s?\\cdot\s?\Z", "", text[:start]).strip(), name)
@@ -815,7 +825,7 @@ def read(
     text: str,  # In one spelling
 ) -> Reading:
     "What an answer says; `Unreadable` if its brackets do not match."
-    plain, bound, whole, free = re.sub(_TEXT, r"\1", text), (), False, True
+    plain, bound, whole, free, rest = re.sub(_TEXT, r"\1", text), (), False, True, ""
     if found := _named(text) or _letters_only(plain): return found
     if _WORD.search(plain) and not re.search(r"[0-9=<>\\]", plain):
         return Reading("text", plain)
@@ -826,8 +836,10 @@ def read(
         head = text[:match.start()]
         if not head.strip() or refuse and re.search(refuse, head) or not _closed(head): continue
         if clause is _BEHIND and _rival(match[0]): raise Unreadable(text)
+        if clause not in (_PARAMETER, _DECLARED): rest = match[0] + rest
         text, bound, whole, free = head, bound + _declared(match[0]), whole or _of_integers(match[0]), free and (clause is _EXPLAINED or _of_any(match[0]))
     found = _several(text)
+    if rest: found = replace(found, rest=rest)
     return replace(found, bound=found.bound + bound, whole=found.whole or whole, free=free) if bound or not free else found
 
 
