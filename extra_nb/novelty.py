@@ -86,19 +86,23 @@ class NoveltyMemory:
         rows = torch.cat([self.rows.get(problem_id, new[:0]), new])
         self.rows[problem_id] = rows[-self.capacity:].clone()
 
-    def state_dict(self) -> dict:
-        "Problem ids, the number of rows of each, and all rows in one tensor."
-        kept = list(self.rows.values())
-        return {"problems": list(self.rows), "sizes": [len(r) for r in kept],
-                "embeddings": torch.cat(kept) if kept else torch.zeros(0, 0)}
+# %% ../nbs/06_novelty.ipynb #d32746fe
+@patch
+def state_dict(self: NoveltyMemory) -> dict:
+    "Problem ids, the number of rows of each, and all rows in one tensor."
+    kept = list(self.rows.values())
+    return {"problems": list(self.rows), "sizes": [len(r) for r in kept],
+            "embeddings": torch.cat(kept) if kept else torch.zeros(0, 0)}
 
-    def load_state_dict(
-        self,
-        state: dict,  # From `state_dict`, perhaps of a memory with another capacity
-    ) -> None:
-        "Take back what `state_dict` returned."
-        rows = state["embeddings"].split(list(state["sizes"]))
-        self.rows = {p: r[-self.capacity:].clone() for p, r in zip(state["problems"], rows)}
+
+@patch
+def load_state_dict(
+    self: NoveltyMemory,
+    state: dict,  # From `state_dict`, perhaps of a memory with another capacity
+) -> None:
+    "Take back what `state_dict` returned."
+    rows = state["embeddings"].split(list(state["sizes"]))
+    self.rows = {p: r[-self.capacity:].clone() for p, r in zip(state["problems"], rows)}
 
 # %% ../nbs/06_novelty.ipynb #90c6e9d1
 def add_bonus(
@@ -178,25 +182,29 @@ class NgramMemory:
         for tokens, ok in zip(sequences, correct.tolist(), strict=True):
             if ok: table.update(_ngrams(tokens, self.n))
 
-    def state_dict(self) -> dict:
-        "Problem ids, the number of n-grams of each, and all n-grams and counts in two tensors."
-        tables = self.counts.values()
-        rows = [w for table in tables for w in table]
-        counts = [c for table in tables for c in table.values()]
-        return {"problems": list(self.counts), "sizes": [len(t) for t in tables],
-                "ngrams": torch.tensor(rows, dtype=torch.int64).reshape(-1, self.n),
-                "counts": torch.tensor(counts, dtype=torch.int64)}
+# %% ../nbs/06_novelty.ipynb #e05e1677
+@patch
+def state_dict(self: NgramMemory) -> dict:
+    "Problem ids, the number of n-grams of each, and all n-grams and counts in two tensors."
+    tables = self.counts.values()
+    rows = [w for table in tables for w in table]
+    counts = [c for table in tables for c in table.values()]
+    return {"problems": list(self.counts), "sizes": [len(t) for t in tables],
+            "ngrams": torch.tensor(rows, dtype=torch.int64).reshape(-1, self.n),
+            "counts": torch.tensor(counts, dtype=torch.int64)}
 
-    def load_state_dict(
-        self,
-        state: dict,  # From `state_dict`
-    ) -> None:
-        "Take back what `state_dict` returned."
-        ngrams, counts = (state[k].split(list(state["sizes"])) for k in ("ngrams", "counts"))
-        self.counts = {}
-        for problem_id, rows, numbers in zip(state["problems"], ngrams, counts):
-            pairs = zip(map(tuple, rows.tolist()), numbers.tolist())
-            self.counts[problem_id] = Counter(dict(pairs))
+
+@patch
+def load_state_dict(
+    self: NgramMemory,
+    state: dict,  # From `state_dict`
+) -> None:
+    "Take back what `state_dict` returned."
+    ngrams, counts = (state[k].split(list(state["sizes"])) for k in ("ngrams", "counts"))
+    self.counts = {}
+    for problem_id, rows, numbers in zip(state["problems"], ngrams, counts):
+        pairs = zip(map(tuple, rows.tolist()), numbers.tolist())
+        self.counts[problem_id] = Counter(dict(pairs))
 
 # %% ../nbs/06_novelty.ipynb #129e60ad
 def surprise_novelty(
@@ -284,7 +292,7 @@ class _FromNgrams:
         "G sequences: replayed prefix and new tokens."
         return [r.trajectory_ids for r in group.rollouts]
 
-
+# %% ../nbs/06_novelty.ipynb #56f0faad
 class _FromLogprobs:
     "nu from the policy's surprise; nothing to remember."
     memory = None
@@ -400,7 +408,7 @@ def advantage(
     if self.before_norm or not groups: return None
     return self._bonus(*self._novelty(step, groups)).to(advantages)
 
-
+# %% ../nbs/06_novelty.ipynb #6d38a478
 @patch
 def step_end(
     self: NoveltyBonus,
