@@ -103,7 +103,8 @@ _CONTEXT_FIELDS = ("body", "context", "passage", "article", "story", "paragraph"
 _ORDINARY = re.compile(r"(?:(?:problem|question|data|answer|sample|example|prompt|row|original|orig|source|unique)?(?:ids?|idx|index|uid|uuid|number|no|hash|types?|name|category|source|set|index|level|difficulty)"
                        r"|(?:generated|reference|gold|correct|full|final|official|annotated|linear|worked|expert|model)?(?:solutions?|answers?|rationales?|explanations?|reasonings?|outputs?|formulas?|code|response)"
                        r"|url|link|subjects?|topics?|subtopic|subset|domain|field|area|split|dataset|task|tasktype|lang(?:uage)?|tags?|license|author|date|year|month|exam|contest|competition|grade|title|unit|units|ability|style|"
-                       r"metadata|meta|extrainfo|info|equations?|cot|thinking|thoughts?|hints?|responses?|completions?|generations?|model|version|skill|country|source.*|.*(?:path|url|file|hash|uuid|time))")
+                       r"metadata|meta|extrainfo|info|equations?|cot|thinking|thoughts?|hints?|responses?|completions?|generations?|model|version|skill|country)")
+_ORDINARY_ENDS = ("path", "url", "file", "hash", "uuid", "time")
 _ANSWER_FIELDS = ("answer", "final_answer", "gold", "ground_truth", "target", "reward_model.ground_truth", "expected_answer", "correct_answer", "gold_answer",
                   "reference_answer", "answer_key", "answers", "answer_idx", "correct", "solution", "label", "labels", "reward_spec.ground_truth",
                   "verification_info.ground_truth", "ideal", "reference", "gt", *_SOLUTIONS[1:])
@@ -111,6 +112,12 @@ _ANSWER_FIELDS = ("answer", "final_answer", "gold", "ground_truth", "target", "r
 
 @remembered
 def _letters(name) -> str: return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def _is_ordinary(name) -> bool:
+    "Is this the name of a column that sets usually have beside their questions?"
+    plain = _letters(name)
+    return plain.startswith("source") or plain.endswith(_ORDINARY_ENDS) or _ORDINARY.fullmatch(plain) is not None
 
 
 def _plain(value):
@@ -499,7 +506,7 @@ def _left_out(rows: list[tuple[int, dict]], layout: _Layout) -> list[str]:
     "Columns of text that nothing is made of and that do not have one of the usual names."
     taken = {*layout.questions, *layout.answers, *layout.inputs, *layout.contexts, *layout.system, *layout.media, *chain(*layout.choices)}
     usual = {_letters(name.partition(".")[0]) for name in (*_QUESTION_FIELDS, *_ANSWER_FIELDS)}
-    columns = [k for k in dict.fromkeys(key for _, row in rows for key in row) if k not in taken and _letters(k) not in usual and not _ORDINARY.fullmatch(_letters(k))]
+    columns = [k for k in dict.fromkeys(key for _, row in rows for key in row) if k not in taken and _letters(k) not in usual and not _is_ordinary(k)]
     return [k for k in columns if any(_is_words(row.get(k)) for _, row in rows)]
 
 
