@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .embedders import Embedder, LineEmbedder, MiniLMEmbedder, NgramEmbedder, embed, identity, load_embedder
+from .embedders import Embedder, embed, identity, load_embedder
 from .mechanisms import Mechanism
 from .types import Group, InputError, generator, unknown_name
 

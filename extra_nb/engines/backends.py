@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..fast.decoder import left_pad
 from ..policy import Policy, evaluating
