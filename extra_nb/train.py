@@ -35,7 +35,7 @@ from torch import Tensor
 
 from .running.alarms import WINDOW, alarms, recent
 from .engines.backends import SAMPLERS, sampler_named
-from .running.checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, has_sums, last_checkpoint, outdated, pack
+from .running.checkpoints import append_line, changes, checkpoints, damage, discard, fingerprint, has_sums, last_checkpoint, outdated
 from .running.checkpoints import put_in_place, read_card, read_state, settle, tidy, unfit, write_card, write_checkpoint, write_state, write_whole
 from .fast.decoder import twin_of
 from .mechanisms import Mechanism

@@ -1,8 +1,13 @@
+import functools
 import json
 import os
 from pathlib import Path
 
+import fastcore.docments
 import pytest
+
+# every parser of a command reads the comments of its settings; here hundreds are made, and the comments stay the same
+fastcore.docments.docments = functools.cache(fastcore.docments.docments)
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

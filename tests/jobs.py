@@ -61,3 +61,24 @@ def step_turn(name, enough, threads, settings):
 def head_peak(way, **sizes):
     if json.loads(os.environ["FATES"])[way] == "dies": die("SIGKILL")
     return 10**9
+
+
+def peaks_after_much(megabytes):
+    "What `peak_memory` says of the same work three times: in a new process, after much was freed and kept, and after the work itself."
+    import torch
+
+    from extra_nb.policy import keep_freed_memory
+    from extra_nb.bench.speed import peak_memory
+
+    def peak():
+        with peak_memory(torch.device("cpu")) as found: held = [torch.ones(2**18) for _ in range(megabytes)]
+        del held
+        return found["bytes"]
+
+    torch.ones(2**18)
+    found = [peak()]
+    keep_freed_memory()
+    for size in (2**8, 2**14, 2**18, 2**22):  # 1 KB to 16 MB: all from the heap, which keeps them
+        held = [torch.ones(size) for _ in range(2 * megabytes * 2**18 // size)]
+        del held
+    return [*found, peak(), peak()]

@@ -27,7 +27,7 @@ from extra_nb.running.checkpoints import checkpoints, damage
 from extra_nb.cli import train_main
 
 OPTIONS = ["--preset", "tiny", "--checkpoint-every", "1", "--heldout", "0", "--no-report", "--warm-start-steps", "20", "--kl-coef", "0.01",
-           "--minibatch-problems", "2", "--micro-batch-tokens", "200"]
+           "--minibatch-problems", "2", "--micro-batch-tokens", "200", "--verifier-workers", "1"]
 
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)

@@ -19,7 +19,7 @@ from extra_nb.tasks import BENCHMARKS
 from extra_nb.types import InputError
 
 COLUMNS = {"step", "reward/mean", "policy/entropy", "groups/all_correct", "groups/all_wrong", "novelty/mean", "regen/groups", "tokens/generated", "time/step"}
-SHORT = ["--preset", "tiny", "--steps", "2", "--warm-start-steps", "20", "--heldout", "4", "--train-problems", "8", "--no-report"]
+SHORT = ["--preset", "tiny", "--steps", "2", "--warm-start-steps", "10", "--heldout", "4", "--train-problems", "8", "--verifier-workers", "1", "--no-report"]
 
 
 def command(*argv, cwd=None, module="train_main", **kwargs):
@@ -166,7 +166,7 @@ def test_a_time_limit_ends_training_early_and_still_evaluates(tmp_path, capsys):
 def test_a_signal_finishes_the_step_and_the_run_can_be_resumed(tmp_path, signum):
     "128 and the signal's number is what schedulers expect of a process that was asked to end; the checkpoint is there by then."
     code = "import sys; from extra_nb.cli import train_main as main; sys.exit(main())"
-    argv = [*SHORT, "--steps", "400", "--out", str(tmp_path / "r"), "--checkpoint-every", "0"]
+    argv = [*SHORT, "--steps", "400", "--heldout", "0", "--out", str(tmp_path / "r"), "--checkpoint-every", "0"]
     with subprocess.Popen([sys.executable, "-c", code, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
         for line in process.stdout:

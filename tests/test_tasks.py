@@ -8,7 +8,6 @@ import math
 import re
 import sys
 import time
-import types
 from collections import Counter
 
 import datasets
@@ -120,9 +119,9 @@ def test_last_boxed_agrees_with_a_slow_search(text):
                                   "\\" * 1_000_001 + "boxed{1}", "}" * 1_000_000])
 def test_last_boxed_of_a_megabyte_takes_one_pass(text):
     import time
-    start = time.perf_counter()
+    start = time.thread_time()
     last_boxed(text + r"\boxed{3}")
-    assert time.perf_counter() - start < 5  # a search from each box to the end would take hours
+    assert time.thread_time() - start < 5  # a search from each box to the end would take hours
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -451,9 +450,9 @@ def test_the_verifier_judges_what_stands_where_the_prompt_asked_for_it():
 @pytest.mark.parametrize("text", ["#" * 500_000, "<answer>" * 60_000, "answer" * 80_000 + ":", "\\boxed{" * 70_000, "Answer" + " " * 500_000 + ":", "<answer> " * 50_000 + "x" * 1000, "line " * 100_000, "in a " * 100_000, "*" * 500_000 + "answer:"])
 def test_marks_are_looked_for_in_one_pass(text):
     import time
-    start = time.perf_counter()
+    start = time.thread_time()
     marks_asked(text), [as_asked(Problem("p", "q", "1", asks=(m,)), text) for m in ("hash", "tag", "line", "box")]
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 # sets by name

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All checks, in the order in which a fault is cheapest to find. A failing step stops the run and is named.
+# Notebooks and tests run in two processes each.
 # pytest comes last, so the last line is its own summary. No step changes a tracked file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,8 +20,8 @@ step() {
 
 step "notebooks are clean, modules are what they export" python tools/generated.py
 step "README.md is in step with nbs/index.ipynb" python tools/readme.py --check
-step "notebooks run" nbdev_test --n_workers 1 --do_print --timing
+step "notebooks run" nbdev_test --n_workers 2 --do_print --timing
 step "documentation builds" python tools/docs.py
 
 printf '\n== pytest\n'
-python -m pytest -q
+python -m pytest -q -n 2 --dist worksteal  # each begins with one half, file by file; who has finished helps the other

@@ -18,6 +18,7 @@ __all__ = ['KINDS', 'NO_END', 'WORKLOADS', 'PROBLEMS', 'GROUP', 'PROMPT', 'EXAMP
            'bench_scaling', 'scaling_figure']
 
 # %% ../../nbs/bench/speed.ipynb #56de2596
+import ctypes
 import gc
 import json
 import math
@@ -28,7 +29,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -768,6 +769,7 @@ def peak_memory(
         found["bytes"] = torch.cuda.max_memory_allocated(device) - before
         return
     if not _peaks_known(device): raise InputError("peak memory of the CPU is read from /proc/self, which this machine does not offer")
+    _give_back_freed_memory()  # else the work would use it again, and its peak would not show it
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _memory("/proc/self/status", "VmRSS")
     yield found
@@ -775,6 +777,12 @@ def peak_memory(
 
 
 def _peaks_known(device: torch.device) -> bool: return device.type == "cuda" or os.access("/proc/self/clear_refs", os.W_OK)
+
+
+def _give_back_freed_memory() -> None:
+    "Ask the C library to give all memory that nothing uses back to the system (malloc_trim(3))."
+    with suppress(AttributeError, OSError, TypeError):  # no glibc here
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory(file: str, field: str) -> int:

@@ -1,7 +1,6 @@
 "Responses drawn by others: their numbers are the policy's, their ends are honoured, and what is missing is said in one line."
 import sys
 import types
-from functools import partial
 
 import policies
 import pytest

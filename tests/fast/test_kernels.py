@@ -57,7 +57,7 @@ def test_logits_that_are_no_numbers_give_a_token_and_say_so(row):
 
 
 def formula(qkv, angle, scale, keys, values, column, stems, which, empty, g):
-    (B, H, C, D), w = keys.shape, stems[0].shape[2] if stems is not None else 0
+    (_, H, _, D), w = keys.shape, stems[0].shape[2] if stems is not None else 0
     q, nk, nv = (x.unflatten(-1, (-1, D)).double() for x in qkv.split([g * H * D, H * D, H * D], -1))
 
     def turn(x): return x * angle.cos()[:, None] + torch.cat([-x[..., D // 2 :], x[..., : D // 2]], -1) * angle.sin()[:, None]

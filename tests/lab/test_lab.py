@@ -1,7 +1,6 @@
 """The laboratory: its world against brute force, its controls, its files, its statistics."""
 import json
 import math
-import os
 import random
 import subprocess
 import sys
@@ -14,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from extra_nb.lab.arms import ARMS, KINDS_OF_MECHANISM, LAB_SETTINGS, Arm, EqualBonus, HiddenEmbedder, Observer, OraclePrefix, Remembered, SuccessPrefix, find_arm
-from extra_nb.lab.arms import result_path, run_once, specification, train_arm
-from extra_nb.grpo import group_advantage
+from extra_nb.lab.arms import ARMS, LAB_SETTINGS, EqualBonus, HiddenEmbedder, Observer, OraclePrefix, Remembered, SuccessPrefix, find_arm
+from extra_nb.lab.arms import result_path, run_once, train_arm
 from extra_nb.lab.world import MAX_LINES, MAX_NEW_TOKENS, MODULUS, OPERATIONS, REGIMES, Recipe, ReachChecker, Regime, base_policy, competence
-from extra_nb.lab.world import distances, distinct_share, judge_policy, lab_policy, lines_to_go, reach_problem, reach_problems, read_path, read_prompt
+from extra_nb.lab.world import distances, distinct_share, lab_policy, lines_to_go, reach_problem, reach_problems, read_path, read_prompt
 from extra_nb.lab.world import supervised_examples, wrong_facts
 from extra_nb.lab.laboratory import QUICK, Plan, in_words, lab_main, read_plan, run_plan, question_table, written_plan
 from extra_nb.lab.figures import curves_table, differences_between, draw_all, load_results, points_table
@@ -27,7 +25,7 @@ from extra_nb.lab.paired import compare_pairs, holm, paired, paired_interval, si
 from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.sampler import sample
 from extra_nb.train import TrainConfig, Trainer
-from extra_nb.types import Group, InputError, Request, Rollout, Verdict
+from extra_nb.types import Group, InputError, Request, Rollout
 
 torch.set_num_threads(1)
 SMALL = Recipe(updates=200, batch_size=32, examples=2000, longest=3, width=32, layers=2)
@@ -94,9 +92,9 @@ def test_checker_agrees_with_brute_force_on_many_responses():
 @pytest.mark.parametrize("text", ["", "\n", "=", "+2", "+2=7", "7\n", "+2=7\n\n", "+2=7\r\n", "+2=७\n", "+2=7\x00\n", "+2 =7\n", "+2=007\n", "+2=7\n#", "+2=7\n#1#1",
                                   "+2=-24\n", "+2=7.0\n", "*0=0\n", "+2=7\n" * 10_000, "+2=" + "7" * 100_000 + "\n", "\\boxed{7}", "\ud800", "+2=38\n"])
 def test_hostile_responses_are_wrong_at_once(text):
-    start = time.perf_counter()
+    start = time.thread_time()
     [verdict] = ReachChecker().judge([reach_problem(5, 12, ("+2", "*3", "-5"))], [text])
-    assert not verdict.correct and verdict.reason in ("wrong", "no_answer") and time.perf_counter() - start < 1
+    assert not verdict.correct and verdict.reason in ("wrong", "no_answer") and time.thread_time() - start < 1
 
 
 def test_checker_keeps_order_and_refuses_what_does_not_pair():
@@ -148,7 +146,7 @@ def test_regimes_hold_out_what_they_do_not_train_on():
 
 
 def test_tokens_are_the_grammar():
-    policy, rng = lab_policy(width=32, layers=1), random.Random(2)
+    policy = lab_policy(width=32, layers=1)
     for problem, text in supervised_examples(Recipe(sign_rate=0.5), 200):
         ids = policy.tokenizer(problem.prompt + text).input_ids
         assert policy.decode(ids) == problem.prompt + text and policy.tokenizer.unk_token_id not in ids

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from extra_nb.policy import tiny_policy
 from extra_nb.methods.rewards import LOGGED, CustomReward, completion_text, load_reward, trl_reward, verified_reward
-from extra_nb.tasks import arithmetic, worked_solution
+from extra_nb.tasks import arithmetic
 from extra_nb.train import Trainer
 from extra_nb.types import REASONS, Group, InputError, Problem, Request, Rollout, Verdict
 from extra_nb.verifier import Verifier

@@ -496,8 +496,12 @@ def test_a_checkpoint_that_lacks_weights_is_refused(keys, count, folder, capsys)
     assert_close(logits(one), logits(load(folder, allow_missing=True)[0]), atol=0, rtol=0)
     status, said = command(train_main, *RUN, "--model", str(folder), "--out", str(folder / "run"), capsys=capsys)
     assert status == 2 and "lacks" in said and keys[0].strip(".") in said
+
+
+def test_a_command_trains_what_lacks_weights_where_that_is_allowed(folder, capsys):
+    reweigh(folder / "model.safetensors", dropped("layers.1."))
     status, said = command(train_main, *RUN, "--model", str(folder), "--out", str(folder / "run"), "--allow-missing", capsys=capsys)
-    assert status == 0 and "random numbers" in said
+    assert status == 0 and "9 weights" in said and "random numbers" in said
 
 
 def test_the_folder_of_a_reward_model_is_refused(tmp_path):

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,16 +83,24 @@ def assert_equal(one, other):
     for name, x in tensors.items(): assert torch.equal(other_tensors[name], x) and other_tensors[name].dtype == x.dtype, name
 
 
-def straight_and_resumed(tmp_path, mechanisms, adapter="none", stop_after=2, **settings):
-    whole = trainer(tmp_path / "whole", mechanisms(), adapter, **settings)
+def straight(out, mechanisms, adapter="none", **settings):
+    whole = trainer(out, mechanisms(), adapter, **settings)
     whole.fit()
+    return whole
+
+
+def resumed_after(tmp_path, mechanisms, adapter="none", stop_after=2, **settings):
     first = trainer(tmp_path / "parts", mechanisms(), adapter, **settings)
     for _ in range(stop_after): first.step()
     first.save_checkpoint()
     second = trainer(tmp_path / "parts", mechanisms(), adapter, **settings)
     assert second.resume() == stop_after
     second.fit()
-    return whole, second
+    return second
+
+
+def straight_and_resumed(tmp_path, mechanisms, adapter="none", **settings):
+    return straight(tmp_path / "whole", mechanisms, adapter, **settings), resumed_after(tmp_path, mechanisms, adapter, **settings)
 
 
 @pytest.mark.parametrize("name, adapter", [(name, adapter) for name in MECHANISMS for adapter in ("none", "lora")
@@ -105,7 +114,7 @@ def test_k_steps_and_k_more_are_2k_steps(tmp_path, name, adapter):
 
 
 @pytest.mark.parametrize("settings", [
-    {"micro_batch_tokens": 40}, {"minibatch_problems": 2, "epochs": 2}, {"minibatch_problems": 1, "micro_batch_tokens": 30, "epochs": 2},
+    {"micro_batch_tokens": 40}, {"minibatch_problems": 2, "epochs": 2}, {"minibatch_problems": 1, "micro_batch_tokens": 60, "epochs": 2},
     {"kl_coef": 0.05, "micro_batch_tokens": 60}, {"lr_schedule": "cosine", "warmup_steps": 2}, {"dynamic_sampling": 2}, {"gradient_checkpointing": True},
     {"overlong_buffer": 6, "mask_truncated": True, "loss_average": "constant", "advantage_scale": "none"},
 ], ids=lambda s: ",".join(s))
@@ -138,10 +147,13 @@ def test_a_real_model_too(tmp_path):
     assert all(m["optim/grad_norm"] > 0 for m in second.history) and not torch.equal(next(policy.model.parameters()), next(second.policy.model.parameters()))
 
 
+@pytest.fixture(scope="module")
+def both_at_a_stretch(tmp_path_factory): return everything(straight(tmp_path_factory.mktemp("both") / "whole", MECHANISMS["both"]))
+
+
 @pytest.mark.parametrize("stop_after", [0, 1, 3])
-def test_after_any_number_of_steps(tmp_path, stop_after):
-    whole, resumed = straight_and_resumed(tmp_path, MECHANISMS["both"], stop_after=stop_after)
-    assert_equal(everything(whole), everything(resumed))
+def test_after_any_number_of_steps(tmp_path, stop_after, both_at_a_stretch):
+    assert_equal(both_at_a_stretch, everything(resumed_after(tmp_path, MECHANISMS["both"], stop_after=stop_after)))
 
 
 def test_bf16_weights_and_dropout(tmp_path):
@@ -196,7 +208,7 @@ def break_off(t, point, monkeypatch):
     monkeypatch.setattr(target, name, after(n, getattr(target, name)))
 
 
-SMALL = {"micro_batch_tokens": 20, "minibatch_problems": 2}  # several micro-batches in each of two mini-batches
+SMALL = {"micro_batch_tokens": 60, "minibatch_problems": 2}  # several micro-batches in each of two mini-batches
 
 
 @pytest.fixture(scope="module")
@@ -268,12 +280,16 @@ def test_random_numbers_of_the_surrounding_program_are_left_alone(tmp_path):
 
 # ---- reload safety
 
-@pytest.fixture
-def saved(tmp_path):
-    t = trainer(tmp_path / "run", MECHANISMS["both"]())
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
+    t = trainer(tmp_path_factory.mktemp("saved") / "run", MECHANISMS["both"]())
     t.step()
     t.save_checkpoint()
-    return tmp_path / "run"
+    return t.out
+
+
+@pytest.fixture
+def saved(tmp_path, saved_once): return Path(shutil.copytree(saved_once, tmp_path / "run"))
 
 
 @pytest.mark.parametrize("other, words", [
