@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['pass_at_k', 'bootstrap_interval', 'ProblemResult', 'Evaluation', 'evaluate', 'compare', 'average']
+__all__ = ['pass_at_k', 'bootstrap_interval', 'wilson_interval', 'score_interval', 'ProblemResult', 'Evaluation', 'evaluate',
+           'compare', 'average']
 
 # %% ../nbs/13_evaluate.ipynb #f020b167
 import gzip
@@ -14,13 +15,15 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from fastcore.basics import patch
 
 from .policy import Policy
 from .sampler import check_fits, sample
-from .types import REASONS, InputError, Problem, Request
+from .types import REASONS, InputError, Problem, Request, Rollout, Verdict
 
 # %% ../nbs/13_evaluate.ipynb #3a5c465a
 def pass_at_k(
@@ -28,36 +31,43 @@ def pass_at_k(
     c: int | np.ndarray,  # Right ones among them, from 0 to n
     k: int,  # Tries, at least 1
 ) -> float | np.ndarray:  # In [0, 1]; an array if `n` or `c` is one
-    "Unbiased estimate of the chance that at least one of k responses is right (Chen et al. 2021, eq. 1)."
+    "Unbiased estimate of the chance that one of k responses is right (Chen et al. 2021, eq. 1)."
     counts, right = np.broadcast_arrays(np.asarray(n), np.asarray(c))
     if k < 1: raise InputError(f"pass@k needs k of at least 1; got k={k}")
-    if (counts < k).any(): raise InputError(f"pass@{k} needs at least {k} responses per problem; got n={counts.min()}")
-    if ((right < 0) | (right > counts)).any(): raise InputError(f"the number of right responses lies between 0 and n; got c={c} with n={n}")
+    if (counts < k).any():
+        raise InputError(f"pass@{k} needs at least {k} responses per problem; got n={counts.min()}")
+    if ((right < 0) | (right > counts)).any():
+        raise InputError(f"the number of right responses lies between 0 and n; got c={c} with "
+                         f"n={n}")
     tries = np.arange(k)
-    no_luck = np.maximum(counts[..., None] - right[..., None] - tries, 0) / (counts[..., None] - tries)
+    counts, right = counts[..., None], right[..., None]
+    no_luck = np.maximum(counts - right - tries, 0) / (counts - tries)
     found = 1 - no_luck.prod(-1)
     return float(found) if found.ndim == 0 else found
 
 # %% ../nbs/13_evaluate.ipynb #51e7c96f
 def _bootstrap_means(
     strata: list[np.ndarray],  # For each benchmark the values of its problems
-    resamples: int,
+    resamples: int,  # How often the problems are drawn again
     seed: int,
 ) -> np.ndarray:  # (resamples,) means over benchmarks of the means over problems
     "Draw the problems of each benchmark again, with replacement."
-    if any(len(values) == 0 for values in strata) or not strata: raise InputError("an interval needs at least one problem; got none")
+    if not strata or any(len(values) == 0 for values in strata):
+        raise InputError("an interval needs at least one problem; got none")
     rng, means = np.random.default_rng(seed), np.zeros(resamples)
     for values in strata:
-        block = max(1, 1_000_000 // len(values))  # bounds memory: about a million indices at a time
+        block = max(1, 1_000_000 // len(values))  # about a million indices at a time
         for start in range(0, resamples, block):
             rows = min(block, resamples - start)
-            means[start : start + rows] += values[rng.integers(len(values), size=(rows, len(values)))].mean(1)
+            chosen = rng.integers(len(values), size=(rows, len(values)))
+            means[start : start + rows] += values[chosen].mean(1)
     return means / len(strata)
 
 
 def _middle(means: np.ndarray, level: float) -> list[float]:
     "The ends of the middle `level` of resampled means."
-    if not 0 < level < 1: raise InputError(f"the level of an interval lies between 0 and 1; got {level}")
+    if not 0 < level < 1:
+        raise InputError(f"the level of an interval lies between 0 and 1; got {level}")
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist()
 
 # %% ../nbs/13_evaluate.ipynb #26c6aa47
@@ -67,8 +77,60 @@ def bootstrap_interval(
     resamples: int = 2000,  # How often the problems are drawn again
     seed: int = 0,  # Same seed, same interval
 ) -> tuple[float, float]:  # Lower and upper end
-    "Percentile bootstrap interval for the mean over problems."
+    "Percentile bootstrap interval for the mean over problems (Efron 1979)."
     low, high = _middle(_bootstrap_means([np.asarray(values, dtype=float)], resamples, seed), level)
+    return low, high
+
+# %% ../nbs/13_evaluate.ipynb #1d320e0b
+def wilson_interval(
+    right: int,  # Successes, from 0 to n
+    n: int,  # Independent attempts, at least 1
+    level: float = 0.95,  # Coverage aimed at, in (0, 1)
+) -> tuple[float, float]:  # Lower and upper end, in [0, 1]
+    "Interval for a rate from the number of successes (Wilson 1927)."
+    if not 0 <= right <= n or n < 1:
+        raise InputError(f"an interval needs 0 to n successes, n at least 1; got {right} of {n}")
+    if not 0 < level < 1:
+        raise InputError(f"the level of an interval lies between 0 and 1; got {level}")
+    z, share = NormalDist().inv_cdf((1 + level) / 2), right / n
+    middle = share + z**2 / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    return float(max(low, 0.0)), float(min(high, 1.0))
+
+# %% ../nbs/13_evaluate.ipynb #bbc281c7
+def _all_or_none(scores: np.ndarray) -> bool:
+    "Whether all scores are 0, or all are 1: the bootstrap has nothing to vary then."
+    return len(scores) > 0 and bool((scores == 0).all() or (scores == 1).all())
+
+
+def _mean_interval(
+    strata: list[np.ndarray],  # For each benchmark the scores of its problems, in [0, 1]
+    level: float,
+    resamples: int,
+    seed: int,
+) -> list[float]:  # Lower and upper end
+    "Interval for the mean over benchmarks of their mean scores (Zou and Donner 2008)."
+    if not any(map(_all_or_none, strata)):
+        return _middle(_bootstrap_means(strata, resamples, seed), level)
+    below, above = [], []
+    for scores in strata:
+        if _all_or_none(scores): low, high = wilson_interval(int(scores.sum()), len(scores), level)
+        else: low, high = bootstrap_interval(scores, level, resamples, seed)
+        below.append(scores.mean() - low)
+        above.append(high - scores.mean())
+    mean, B = np.mean([scores.mean() for scores in strata]), len(strata)
+    return [float(mean - np.hypot.reduce(below) / B), float(mean + np.hypot.reduce(above) / B)]
+
+
+def score_interval(
+    scores,  # (N,) one score per problem, in [0, 1]
+    level: float = 0.95,  # Coverage aimed at, in (0, 1)
+    resamples: int = 2000,  # How often the problems are drawn again
+    seed: int = 0,  # Same seed, same interval
+) -> tuple[float, float]:  # Lower and upper end
+    "Bootstrap interval for a mean score; Wilson's where all scores are 0 or all are 1."
+    low, high = _mean_interval([np.asarray(scores, dtype=float)], level, resamples, seed)
     return low, high
 
 # %% ../nbs/13_evaluate.ipynb #4f77f1be
@@ -84,7 +146,9 @@ class ProblemResult:
     finish_reasons: tuple[str, ...]  # "stop" or "length"
 
     @property
-    def correct(self) -> int: return self.reasons.count("correct")
+    def correct(self) -> int:
+        "Number of right responses."
+        return self.reasons.count("correct")
 
 # %% ../nbs/13_evaluate.ipynb #f23191dd
 @dataclass(frozen=True)
@@ -97,11 +161,15 @@ class Evaluation:
     def __post_init__(self):
         if not self.results: raise InputError(f"evaluation {self.name!r} has no problems")
         counts = sorted({len(r.reasons) for r in self.results})
-        if len(counts) > 1: raise InputError(f"evaluation {self.name!r} has problems with {counts[0]} and with {counts[-1]} responses")
+        if len(counts) > 1:
+            raise InputError(f"evaluation {self.name!r} has problems with {counts[0]} and "
+                             f"with {counts[-1]} responses")
         _check_ids(self.name, self.ids)
 
     @property
-    def ids(self) -> tuple[str, ...]: return tuple(r.id for r in self.results)
+    def ids(self) -> tuple[str, ...]:
+        "Ids of the problems, in order."
+        return tuple(r.id for r in self.results)
 
     @property
     def n(self) -> int:
@@ -121,7 +189,8 @@ class Evaluation:
 def _check_ids(name: str, ids) -> None:
     "No problem may occur twice."
     twice = [id for id, count in Counter(ids).items() if count > 1]
-    if twice: raise InputError(f"problem id {twice[0]!r} occurs more than once in evaluation {name!r}")
+    if twice:
+        raise InputError(f"problem id {twice[0]!r} occurs more than once in evaluation {name!r}")
 
 # %% ../nbs/13_evaluate.ipynb #79601c1a
 @patch
@@ -130,16 +199,22 @@ def summary(
     ks,  # Which pass@k to report, each at most `n`
     seed: int = 0,  # Of the bootstrap
 ) -> dict:  # JSON values only
-    "Scores with intervals, cost, and what went wrong."
+    "Scores with intervals, cost, and reasons of the verdicts."
     found = {}
     for k in ks:
         scores = self.scores(k)
-        found |= {f"pass@{k}": float(scores.mean()), f"pass@{k}_ci": list(bootstrap_interval(scores, seed=seed))}
+        found[f"pass@{k}"] = float(scores.mean())
+        found[f"pass@{k}_ci"] = list(score_interval(scores, seed=seed))
     total = len(self.results) * self.n
     reasons = Counter(reason for r in self.results for reason in r.reasons)
     cut = sum(r.finish_reasons.count("length") for r in self.results)
-    return found | {"problems": len(self.results), "samples": self.n, "tokens": sum(sum(r.tokens) for r in self.results),
-                    "truncated": cut / total, "reasons": {reason: reasons[reason] / total for reason in REASONS}}
+    return found | {
+        "problems": len(self.results),
+        "samples": self.n,
+        "tokens": sum(sum(r.tokens) for r in self.results),
+        "truncated": cut / total,
+        "reasons": {reason: reasons[reason] / total for reason in REASONS},
+    }
 
 # %% ../nbs/13_evaluate.ipynb #be291fe0
 @patch
@@ -158,27 +233,41 @@ def save(
     return unfinished.replace(path)
 
 
-def _open(path: Path, mode: str): return (gzip.open if path.suffix == ".gz" else open)(path, mode, encoding="utf-8")
+def _open(path: Path, mode: str):
+    "Open a text file, compressed if its name says so."
+    return (gzip.open if path.suffix == ".gz" else open)(path, mode, encoding="utf-8")
 
 # %% ../nbs/13_evaluate.ipynb #41fd76a2
+def _result_of(row: dict) -> ProblemResult:
+    "The result that a line of a saved evaluation holds."
+    # JSON has no tuples
+    def restored(value): return tuple(value) if isinstance(value, list) else value
+
+    return ProblemResult(**{f.name: restored(row[f.name]) for f in fields(ProblemResult)})
+
+
 @patch(cls_method=True)
 def load(
     cls: Evaluation,
-    path,  # What `Evaluation.save` wrote
+    path,  # A file that `Evaluation.save` wrote
 ) -> Evaluation:
     "Read an evaluation back."
-    path, results, names, settings, number = Path(path), [], set(), {}, 0
+    path = Path(path)
     if not path.is_file(): raise InputError(f"no saved evaluation at {path}")
+    results, names, settings, number = [], set(), {}, 0
     try:
         with _open(path, "rt") as file:
             for number, line in enumerate(file, 1):
                 row = json.loads(line)
-                values = {f.name: row[f.name] for f in fields(ProblemResult)}
-                results.append(ProblemResult(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}))
-                names, settings = names | {row["name"]}, row["settings"]
+                results.append(_result_of(row))
+                names.add(row["name"])
+                settings = row["settings"]
     except (ValueError, LookupError, TypeError, EOFError, OSError) as e:
-        raise InputError(f"{path} is not a saved evaluation; trouble at line {number}: {type(e).__name__}: {e}") from e
-    if len(names) != 1: raise InputError(f"{path} holds {len(names)} evaluations ({', '.join(sorted(names))}); a file holds one")
+        raise InputError(f"{path} is not a saved evaluation; trouble at line {number}: "
+                         f"{type(e).__name__}: {e}") from e
+    if len(names) != 1:
+        raise InputError(f"{path} holds {len(names)} evaluations ({', '.join(sorted(names))}); "
+                         "a file holds one")
     return cls(names.pop(), tuple(results), settings)
 
 # %% ../nbs/13_evaluate.ipynb #6648e37d
@@ -189,72 +278,107 @@ def evaluate(
     *,
     max_new_tokens: int,  # Limit on new tokens per response
     samples: int = 32,  # n, responses per problem (the paper's evaluation: 32)
-    ks: tuple[int, ...] = (1, 16),  # The pass@k that will be asked for; refused now if `samples` is too small
+    ks: tuple[int, ...] = (1, 16),  # The pass@k that you will ask for; refused now if out of reach
     temperature: float = 0.7,  # (the paper's evaluation: 0.7)
     top_p: float = 0.9,  # (the paper's evaluation: 0.9)
     seed: int = 0,
     name: str = "",  # Of the benchmark
-    batch_rows: int = 256,  # Responses sampled at a time, but at least those of one problem; bounds memory
+    batch_rows: int = 256,  # Responses sampled at a time (at least those of one problem)
     progress=None,  # Called with (problems done, problems in all)
 ) -> Evaluation:
     "Sample `samples` responses to each problem, judge them and keep everything."
-    problems, requests = list(problems), [Request(p) for p in problems]
+    problems = list(problems)
+    requests = [Request(p) for p in problems]
     if not problems: raise InputError(f"evaluation {name!r} has no problems")
     for k in (1, *ks): pass_at_k(samples, 0, k)  # refuses now what could not be computed later
     _check_ids(name, [p.id for p in problems])
     for request in requests: check_fits(policy, request, max_new_tokens)
+    drawn = dict(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
     results, size = [], max(1, batch_rows // samples)
     for start in range(0, len(problems), size):
-        chunk = sample(policy, requests[start : start + size], samples, max_new_tokens=max_new_tokens, temperature=temperature,
-                       top_p=top_p, seed_key=("eval", seed), max_rows=batch_rows)
+        chunk = sample(policy, requests[start : start + size], samples, **drawn,
+                       seed_key=("eval", seed), max_rows=batch_rows)
         results += _judged(chunk, verifier)
         if progress: progress(len(results), len(problems))
-    settings = dict(policy=policy.name, samples=samples, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
+    settings = {"policy": policy.name, "samples": samples, **drawn, "seed": seed}
     return Evaluation(name, tuple(results), settings)
 
 # %% ../nbs/13_evaluate.ipynb #65a1e08e
-def _judged(chunk, verifier) -> list[ProblemResult]:
-    "Judge the rollouts of a few problems."
-    flat, results = [r for rollouts in chunk for r in rollouts], []
+def _result(rollouts: tuple[Rollout, ...], verdicts: list[Verdict]) -> ProblemResult:
+    "What is kept of all responses to one problem."
+    return ProblemResult(
+        id=rollouts[0].problem.id,
+        answer=rollouts[0].problem.answer,
+        responses=tuple(r.text for r in rollouts),
+        reasons=tuple(v.reason for v in verdicts),
+        extracted=tuple(v.extracted for v in verdicts),
+        tokens=tuple(len(r.tokens) for r in rollouts),
+        finish_reasons=tuple(r.finish_reason for r in rollouts),
+    )
+
+
+def _judged(chunk: list[tuple[Rollout, ...]], verifier) -> list[ProblemResult]:
+    "Judge the rollouts of a few problems, in one call."
+    flat = [r for rollouts in chunk for r in rollouts]
     verdicts = verifier.judge([r.problem for r in flat], [r.text for r in flat])
     assert len(verdicts) == len(flat)
+    results = []
     for rollouts in chunk:
-        found, verdicts = verdicts[: len(rollouts)], verdicts[len(rollouts) :]
-        results.append(ProblemResult(rollouts[0].problem.id, rollouts[0].problem.answer, tuple(r.text for r in rollouts),
-                                     tuple(v.reason for v in found), tuple(v.extracted for v in found),
-                                     tuple(len(r.tokens) for r in rollouts), tuple(r.finish_reason for r in rollouts)))
+        results.append(_result(rollouts, verdicts[: len(rollouts)]))
+        verdicts = verdicts[len(rollouts) :]
     return results
 
 # %% ../nbs/13_evaluate.ipynb #cc429ed0
+def _mean_of_means(strata: list[np.ndarray]) -> float:
+    "Unweighted mean over benchmarks of the means over problems."
+    return float(np.mean([values.mean() for values in strata]))
+
+
 def compare(
     before: Evaluation | list[Evaluation],  # One benchmark, or several
     after: Evaluation | list[Evaluation],  # The same benchmarks and problems, in any order
     k: int,  # Of pass@k
     level: float = 0.95,  # Of the interval
-    resamples: int = 2000,
+    resamples: int = 2000,  # How often the problems are drawn again
     seed: int = 0,
 ) -> dict:  # JSON values only
-    "The paired difference in pass@k, with a bootstrap interval over problems (for several benchmarks: of the mean over benchmarks)."
+    "Paired difference in pass@k (or in its mean over benchmarks), with a bootstrap interval."
     befores, afters = ([x] if isinstance(x, Evaluation) else list(x) for x in (before, after))
     pairs = _paired(befores, afters)
-    differences = [b.scores(k) - a.scores(k) for a, b in pairs]
-    mean = lambda strata: float(np.mean([values.mean() for values in strata]))  # noqa: E731
+    differences = [pair.after.scores(k) - pair.before.scores(k) for pair in pairs]
     every = np.concatenate(differences)
-    return {"k": k, "before": mean([a.scores(k) for a, _ in pairs]), "after": mean([b.scores(k) for _, b in pairs]),
-            "difference": mean(differences), "ci": _middle(_bootstrap_means(differences, resamples, seed), level),
-            "problems": len(every), "better": int((every > 1e-12).sum()), "worse": int((every < -1e-12).sum())}
+    return {
+        "k": k,
+        "before": _mean_of_means([pair.before.scores(k) for pair in pairs]),
+        "after": _mean_of_means([pair.after.scores(k) for pair in pairs]),
+        "difference": _mean_of_means(differences),
+        "ci": _middle(_bootstrap_means(differences, resamples, seed), level),
+        "problems": len(every),
+        "better": int((every > 1e-12).sum()),
+        "worse": int((every < -1e-12).sum()),
+    }
 
 # %% ../nbs/13_evaluate.ipynb #99460059
-def _paired(befores: list[Evaluation], afters: list[Evaluation]) -> list[tuple[Evaluation, Evaluation]]:
-    "Match benchmarks by name, and bring the problems of each second evaluation into the order of the first."
+class _Pair(NamedTuple):
+    "Two evaluations of the same problems, in the same order."
+    before: Evaluation
+    after: Evaluation
+
+
+def _paired(befores: list[Evaluation], afters: list[Evaluation]) -> list[_Pair]:
+    "Match benchmarks by name; problems get the order of the first evaluation."
+    names, others = [e.name for e in befores], [e.name for e in afters]
+    if sorted(names) != sorted(others) or len(set(names)) < len(names):
+        raise InputError(f"cannot pair the benchmarks {names} with {others}")
     named, pairs = {e.name: e for e in afters}, []
-    if sorted(e.name for e in befores) != sorted(e.name for e in afters) or len(named) < len(afters):
-        raise InputError(f"cannot pair the benchmarks {[e.name for e in befores]} with {[e.name for e in afters]}")
-    for a in befores:
-        results = {r.id: r for r in named[a.name].results}
-        odd = sorted(set(a.ids) ^ set(results))
-        if odd: raise InputError(f"evaluations of {a.name!r} differ in their problems: {len(odd)} occur in only one, such as {odd[0]!r}")
-        pairs.append((a, replace(named[a.name], results=tuple(results[id] for id in a.ids))))
+    for before in befores:
+        results = {r.id: r for r in named[before.name].results}
+        odd = sorted(set(before.ids) ^ set(results))
+        if odd:
+            raise InputError(f"evaluations of {before.name!r} differ in their problems: "
+                             f"{len(odd)} occur in only one, such as {odd[0]!r}")
+        in_order = tuple(results[id] for id in before.ids)
+        pairs.append(_Pair(before, replace(named[before.name], results=in_order)))
     return pairs
 
 # %% ../nbs/13_evaluate.ipynb #990dbe74
@@ -264,10 +388,11 @@ def average(
     seed: int = 0,  # Of the bootstrap
 ) -> list[dict]:  # A summary with "name" per benchmark, and a last row named "average"
     "Scores per benchmark, and their unweighted mean with a stratified bootstrap interval."
-    rows, mean = [{"name": e.name, **e.summary(ks, seed=seed)} for e in evaluations], {"name": "average"}
+    rows = [{"name": e.name, **e.summary(ks, seed=seed)} for e in evaluations]
+    mean = {"name": "average"}
     for k in ks:
         strata = [e.scores(k) for e in evaluations]
-        interval = _middle(_bootstrap_means(strata, 2000, seed), 0.95)
-        mean |= {f"pass@{k}": float(np.mean([s.mean() for s in strata])), f"pass@{k}_ci": interval}
-    total = {key: sum(row[key] for row in rows) for key in ("problems", "tokens")}
-    return [*rows, mean | total | {"samples": min(e.n for e in evaluations)}]
+        mean[f"pass@{k}"] = _mean_of_means(strata)
+        mean[f"pass@{k}_ci"] = _mean_interval(strata, 0.95, 2000, seed)
+    for key in ("problems", "tokens"): mean[key] = sum(row[key] for row in rows)
+    return [*rows, {**mean, "samples": min(e.n for e in evaluations)}]

@@ -284,7 +284,7 @@ _INFIX_TOKEN = re.compile(r"\\(?:over|choose)(?![A-Za-z])|\\.|[{}]", re.DOTALL)
 def _infix(text: str) -> str:
     r"`{a \over b}` as `\frac{a}{b}`, and `{n \choose k}` as `\binom{n}{k}`."
     if r"\over" not in text and r"\choose" not in text: return text
-    done, last, out = [], 0, [[0, None, ""]]  # for each open brace: where it stands, the command within it, and what came before that
+    last, out = 0, [[0, None, ""]]  # for each open brace: where it stands, the command within it, and what came before that
     for m in _INFIX_TOKEN.finditer(text):
         out[-1][2] += text[last:m.start()]
         last = m.end()

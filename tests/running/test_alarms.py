@@ -221,7 +221,7 @@ def test_the_helpful_size_is_the_smallest(p, alive):
 
 def test_the_report_says_when_an_alarm_rang(tmp_path):
     from extra_nb.running.figures import read_metrics
-    from extra_nb.running.report import alarms as sentences
+    from extra_nb.running.report import alarm_lines as sentences
     from extra_nb.running.report import write_report
 
     run(out=tmp_path, verifier=Judge(lambda text: False), max_new_tokens=4)

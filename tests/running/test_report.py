@@ -9,7 +9,8 @@ import pytest
 
 from extra_nb.evaluate import Evaluation, ProblemResult
 from extra_nb.running.figures import CONFIG, EVALS, METRICS, invented_run, read_metrics
-from extra_nb.running.report import CHARTS, alarms, compare_runs, differences, markdown_table, read_json, sample_responses, summarise, unlike, write_report
+from extra_nb.running.report import CHARTS, alarm_lines, compare_runs, differences, markdown_table, read_json
+from extra_nb.running.report import sample_responses, summarise, unlike, write_report
 from extra_nb.types import InputError
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -168,10 +169,10 @@ def test_each_alarm_rings_alone(words, ill, well, healthy):
         t = np.linspace(0, 1, len(healthy))
         return healthy.assign(**{name: curve(t) + 0 * t for name, curve in curves.items()})
 
-    assert alarms(healthy) == []
-    said = alarms(with_(ill))
+    assert alarm_lines(healthy) == []
+    said = alarm_lines(with_(ill))
     assert len(said) == 1 and words in said[0]
-    assert alarms(with_(well)) == []
+    assert alarm_lines(with_(well)) == []
 
 
 def test_the_page_says_what_the_trainer_would_say(healthy):
@@ -183,24 +184,24 @@ def test_the_page_says_what_the_trainer_would_say(healthy):
     history, expected = ill.to_dict("records"), {}
     for n in range(1, 41): expected |= at_a_step(history[:n], 2)
     assert set(expected) == {"sampler_drift", "dead_groups"} and "group_size=" in expected["dead_groups"]
-    said = alarms(ill, group_size=2)
+    said = alarm_lines(ill, group_size=2)
     assert said[0] == f"In training the alarm sampler_drift rang in step 1: {expected['sampler_drift']}"
     assert said[1] == f"In training the alarm dead_groups rang in {21 - WINDOW} steps, from step {20 + WINDOW} to 40: {expected['dead_groups']}"
-    assert "group_size" not in alarms(ill)[1]  # which nobody told
+    assert "group_size" not in alarm_lines(ill)[1]  # which nobody told
 
 
 def test_an_alarm_of_an_earlier_version_keeps_its_name(healthy):
     log = healthy.assign(alarms=[["once_upon_a_time"] if i in (3, 9) else [] for i in range(40)])
-    assert alarms(log) == ["In training the alarm once_upon_a_time rang in 2 steps, from step 4 to 10."]
+    assert alarm_lines(log) == ["In training the alarm once_upon_a_time rang in 2 steps, from step 4 to 10."]
 
 
 def test_a_short_run_is_not_blamed_for_its_reward(healthy):
     falling = healthy.assign(**{"reward/mean": -np.arange(40.0)})
-    assert alarms(falling.iloc[:19]) == [] and len(alarms(falling.iloc[:20])) == 1
+    assert alarm_lines(falling.iloc[:19]) == [] and len(alarm_lines(falling.iloc[:20])) == 1
 
 
 def test_nothing_logged_nothing_wrong(healthy):
-    assert alarms(healthy[["tokens/total"]]) == []
+    assert alarm_lines(healthy[["tokens/total"]]) == []
 
 
 # ---- sentences
