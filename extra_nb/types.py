@@ -22,7 +22,7 @@ from torch import Tensor
 # %% ../nbs/01_types.ipynb #77ff112b
 @dataclass(frozen=True)
 class Turn:
-    "Something said in a conversation before the question."
+    "A part of a conversation before the question."
     role: str  # "system", "user" or "assistant"
     content: str
 
@@ -31,31 +31,32 @@ class Turn:
 class Problem:
     "One question whose answer a program can check."
     id: str  # Stable key: memories, archives, logs and seeds are indexed by it
-    prompt: str  # The text shown to the policy, before any chat template; of a conversation, the last thing that the user says
+    prompt: str  # The text for the policy, before any chat template; the last turn
     answer: str  # The gold answer; only the verifier reads it
     source: str = ""  # Where it came from (a data set, a file, a generator)
     level: int | None = None  # Difficulty, where the source states one
-    turns: tuple[Turn, ...] = field(default=(), repr=False)  # What was said before the prompt
-    asks: tuple[str, ...] = field(default=(), repr=False)  # How the prompt says that an answer is to be written: names in `MARKS`
-    rendered: bool = field(default=False, repr=False)  # Is `prompt` what a chat template wrote, and final?
+    turns: tuple[Turn, ...] = field(default=(), repr=False)  # The conversation before the prompt
+    asks: tuple[str, ...] = field(default=(), repr=False)  # Forms of answer it wants, of `MARKS`
+    rendered: bool = field(default=False, repr=False)  # Is `prompt` the output of a chat template?
 
     def __post_init__(self):
-        # a problem out of a checkpoint was JSON, which has lists and dictionaries only
-        object.__setattr__(self, "turns", tuple(t if isinstance(t, Turn) else Turn(**t) for t in self.turns))
+        # a problem read from a checkpoint was JSON, which has lists and dictionaries only
+        turns = tuple(t if isinstance(t, Turn) else Turn(**t) for t in self.turns)
+        object.__setattr__(self, "turns", turns)
         object.__setattr__(self, "asks", tuple(self.asks))
 
 # %% ../nbs/01_types.ipynb #187845bf
 @dataclass(frozen=True)
 class Request:
-    "What the sampler is asked for: G responses to `problem`, after `prefix_ids`."
+    "An order to the sampler: G responses to `problem`, after `prefix_ids`."
     problem: Problem
-    prefix_ids: tuple[int, ...] = ()  # Tokens replayed after the prompt; context only, never trained on
-    prefix_entropies: tuple[float, ...] = ()  # H_t (nats) recorded when each prefix token was first sampled
+    prefix_ids: tuple[int, ...] = ()  # Tokens put after the prompt; context only, never trained on
+    prefix_entropies: tuple[float, ...] = ()  # H_t (nats) of each, from when it was sampled
     origin: str = "prompt"  # "prompt" or "regeneration"
 
     @property
     def key(self) -> str:
-        "What distinguishes this request within a step: the problem's id, and a digest of the prefix if there is one."
+        "A name of this request within a step: the problem's id, and a digest of any prefix."
         if not self.prefix_ids: return self.problem.id
         return f"{self.problem.id}+{stable_hash(*self.prefix_ids) & 0xFFFFFFFF:08x}"
 
@@ -63,16 +64,18 @@ class Request:
 @dataclass(frozen=True, eq=False)
 class Rollout:
     "One sampled response, exactly as the policy produced it."
-    request: Request  # What was asked for; `request.problem` is the problem it is judged against
+    request: Request  # The request that it answers
     index: int  # Which of the G samples of its request, 0 .. G-1
     tokens: Tensor  # (T,) int64: the new tokens only, the end token kept if it was sampled
-    logprobs: Tensor  # (T,) float32, nats: log-probability of each token at the sampling temperature
-    entropies: Tensor  # (T,) float32, nats: entropy H_t of the full distribution each token was drawn from
+    logprobs: Tensor  # (T,) float32, nats: of each token, at the sampling temperature
+    entropies: Tensor  # (T,) float32, nats: H_t of the full distribution each was drawn from
     finish_reason: str  # "stop": an end token was sampled; "length": cut at the limit
-    text: str = ""  # The response as the verifier reads it: prefix and new tokens decoded, special tokens removed
+    text: str = ""  # Prefix and new tokens as text, for the verifier; special tokens removed
 
     @property
-    def problem(self) -> Problem: return self.request.problem
+    def problem(self) -> Problem:
+        "The problem that it is judged against."
+        return self.request.problem
 
     @property
     def trajectory_ids(self) -> tuple[int, ...]:
@@ -82,7 +85,8 @@ class Rollout:
     @property
     def trajectory_entropies(self) -> Tensor:
         "(K+T,) H_t in nats for every token of `trajectory_ids`."
-        return torch.cat([torch.tensor(self.request.prefix_entropies, dtype=torch.float32), self.entropies.float()])
+        before = torch.tensor(self.request.prefix_entropies, dtype=torch.float32)
+        return torch.cat([before, self.entropies.float()])
 
 # %% ../nbs/01_types.ipynb #c78098be
 REASONS = ("correct", "wrong", "no_answer", "unparseable", "timeout")
@@ -90,14 +94,16 @@ REASONS = ("correct", "wrong", "no_answer", "unparseable", "timeout")
 
 @dataclass(frozen=True)
 class Verdict:
-    "The verifier's finding on one response."
+    "The result of the verifier for one response."
     correct: bool
     reason: str  # One of REASONS
     extracted: str | None = None  # The answer that was read from the response, if one was found
 
     def __post_init__(self):
-        if self.reason not in REASONS: raise ValueError(f"reason {self.reason!r} is not one of {', '.join(REASONS)}")
-        if self.correct != (self.reason == "correct"): raise ValueError(f"correct={self.correct} contradicts reason {self.reason!r}")
+        if self.reason not in REASONS:
+            raise ValueError(f"reason {self.reason!r} is not one of {', '.join(REASONS)}")
+        if self.correct != (self.reason == "correct"):
+            raise ValueError(f"correct={self.correct} contradicts reason {self.reason!r}")
 
 # %% ../nbs/01_types.ipynb #ac623b12
 @dataclass(frozen=True, eq=False)
@@ -107,10 +113,12 @@ class Group:
     rollouts: tuple[Rollout, ...]  # Length G, in order of `index`
     verdicts: tuple[Verdict, ...]  # Length G
     rewards: Tensor  # (G,) float32, the task reward; with the verifier 0 or 1
-    reward_parts: dict[str, Tensor] = field(default_factory=dict)  # name -> (G,), added to `rewards` before normalisation
+    reward_parts: dict[str, Tensor] = field(default_factory=dict)  # name -> (G,), added to them
 
     @property
-    def problem(self) -> Problem: return self.request.problem
+    def problem(self) -> Problem:
+        "The problem that all of them answer."
+        return self.request.problem
 
     @property
     def correct(self) -> Tensor:
@@ -127,13 +135,13 @@ def stable_hash(
     *parts,  # Strings and numbers; order matters
 ) -> int:  # 63-bit non-negative integer, the same in every process and on every platform
     "Hash `parts` to an integer that never changes."
-    # each part is written with its type and length, so that ("ab", "c") and ("a", "bc") differ
+    # with the type and length of each part ("ab", "c") and ("a", "bc") differ, and 1 and "1"
     text = "".join(f"{type(p).__name__}:{len(str(p))}:{p};" for p in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def generator(
-    *parts,  # What the random numbers are for, such as (seed, step, problem id, sample index)
+    *parts,  # The purpose of the random numbers, such as (seed, step, problem id, sample index)
     device: str = "cpu",
 ) -> torch.Generator:
     "A random generator that belongs to `parts` alone."
@@ -141,12 +149,12 @@ def generator(
 
 # %% ../nbs/01_types.ipynb #6ec04cf1
 class InputError(ValueError):
-    "Something the user gave cannot be used; the message is one line that names it and what is allowed."
+    "A value that we cannot use; the message is one line that names it and what is allowed."
 
 
 def unknown_name(
-    kind: str,  # What was being named, for example "preset"
-    name: str,  # What the user wrote
+    kind: str,  # The kind of name, for example "preset"
+    name: str,  # The name that the user wrote
     known,  # The names that exist
 ) -> InputError:  # Ready to be raised
     "An error that says which names exist and which of them is nearest to `name`."
@@ -158,13 +166,13 @@ def unknown_name(
 
 def one_line(
     error: BaseException,
-) -> str:  # Its kind and its words, at most 300 characters
-    "An error of somebody else's code, fit for a line of ours."
+) -> str:  # Its type and message, at most 300 characters
+    "An error of another library as part of a line of ours."
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 # %% ../nbs/01_types.ipynb #93935581
 def cache_home(
     folder: str | Path | None = None,  # None: $EXTRA_NB_CACHE or ~/.cache/extra_nb
 ) -> Path:
-    "The folder for what is made once and used again."
+    "The folder of the cache."
     return Path(folder or os.environ.get("EXTRA_NB_CACHE") or Path.home() / ".cache" / "extra_nb")
