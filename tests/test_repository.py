@@ -52,7 +52,7 @@ ORDER = """
     running.alarms running.checkpoints running.ranks running.trackers train
     evaluate running.figures running.report
     bench.child bench.verifier bench.speed cli
-    lab.world lab.arms lab.paired lab.figures lab.laboratory
+    lab.toy lab.world lab.arms lab.paired lab.figures lab.laboratory
 """.split()
 # The pages of the method, in the order in which they are read
 MAIN_LINE = [name for name in NOTEBOOKS if re.match(r"\d\d_\w+\.ipynb$", name)]
