@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import extra_nb.evaluate as module
-from extra_nb.evaluate import Evaluation, ProblemResult, average, bootstrap_interval, compare, evaluate, pass_at_k
+from extra_nb.evaluate import Evaluation, ProblemResult, average, bootstrap_interval, compare, evaluate, pass_at_k, score_interval, wilson_interval
 from extra_nb.policy import tiny_policy
 from extra_nb.types import REASONS, InputError, Problem, Rollout, Verdict
 from extra_nb.verifier import Verifier
@@ -119,6 +119,46 @@ def test_bootstrap_over_more_problems_than_fit_a_block():
 @pytest.mark.parametrize("values, kwargs", [([], {}), ([1.0], dict(level=0)), ([1.0], dict(level=95))])
 def test_bootstrap_refuses(values, kwargs):
     with pytest.raises(InputError): bootstrap_interval(values, **kwargs)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 30, 500])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_wilson_covers_about_as_often_as_it_says(n, level):
+    "Averaged over true rates, the exact coverage is close to the level; [0, 0] would cover none of them."
+    ends = [wilson_interval(c, n, level) for c in range(n + 1)]
+    assert all(0 <= low < high <= 1 for low, high in ends) and np.allclose(ends, 1 - np.array(ends)[::-1, ::-1])
+    covered = [sum(math.comb(n, c) * p**c * (1 - p) ** (n - c) for c, (low, high) in enumerate(ends) if low <= p <= high) for p in np.linspace(0.01, 0.99, 99)]
+    if n >= 9: assert np.mean(covered) == pytest.approx(level, abs=0.06)
+
+
+@pytest.mark.parametrize("right, n, level", [(3, 2, 0.9), (-1, 5, 0.9), (0, 0, 0.9), (1, 2, 0.0), (1, 2, 1.0)])
+def test_wilson_refuses(right, n, level):
+    with pytest.raises(InputError): wilson_interval(right, n, level)
+
+
+@pytest.mark.parametrize("N", [1, 9, 30])
+def test_equal_scores_of_0_or_1_have_wilsons_interval_and_no_others(N):
+    assert score_interval(np.zeros(N)) == pytest.approx(wilson_interval(0, N)) and score_interval(np.ones(N)) == pytest.approx(wilson_interval(N, N))
+    assert score_interval(np.full(N, 0.25)) == (0.25, 0.25)
+    mixed = [0.0] * N + [1.0]
+    assert score_interval(mixed, seed=3) == bootstrap_interval(mixed, seed=3)
+
+
+@pytest.mark.parametrize("right", [0, 8])
+def test_an_evaluation_in_which_all_or_nothing_was_solved_is_not_certain(right):
+    one, two = counted("one", [right] * 30), counted("two", [right] * 10)
+    low, high = one.summary([8])["pass@8_ci"]
+    assert (low, high) == pytest.approx(wilson_interval(30 * right // 8, 30)) and high - low > 0.1
+    rows = average([one, two], [1])
+    assert rows[-1]["pass@1_ci"][1] - rows[-1]["pass@1_ci"][0] > 0.1
+    assert compare(one, counted("one", [right] * 30), 1)["ci"] == [0, 0]  # a difference is no rate
+
+
+def test_a_benchmark_without_a_success_widens_the_average():
+    some, none = counted("some", [0, 8, 4, 4, 2, 6]), counted("none", [0] * 6)
+    own, mean = some.summary([1])["pass@1_ci"], average([some, none], [1])[-1]
+    assert mean["pass@1"] == pytest.approx(0.25)
+    assert mean["pass@1_ci"][0] == pytest.approx(own[0] / 2) and mean["pass@1_ci"][1] > own[1] / 2
 
 
 # evaluations

@@ -211,6 +211,17 @@ def test_means_need_a_whole_window_of_numbers():
     assert alarms([], 8) == {} and alarms([{}] * 50, 8) == {}
 
 
+def test_a_run_that_has_ended_is_asked_more_and_by_the_same_function():
+    "The report has no thresholds of its own: what it says at the end is what `alarms` says there."
+    import extra_nb.running.report as report
+
+    assert report.alarms is alarms and not [name for name, value in vars(report).items() if name.isupper() and type(value) is float]
+    ended = [{**HEALTHY, "verdict/no_answer": 0.9, "regen/queue": 100.0, "regen/groups": 2.0, "groups/count": 8.0}] * 30
+    assert alarms(ended, 8) == {} and list(alarms(ended, 8, ended=True)) == ["no_answers", "no_rise", "stale_queue"]
+    both = [{**step, "response/truncated_frac": 0.5} for step in ended]
+    assert list(alarms(both, 8, ended=True)) == ["cut_responses", "no_answers", "no_rise", "stale_queue"]
+
+
 @pytest.mark.parametrize("p", [1e-4, 0.003, 0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.9, 0.999])
 @pytest.mark.parametrize("alive", [0.1, 0.5, 0.9])
 def test_the_helpful_size_is_the_smallest(p, alive):
