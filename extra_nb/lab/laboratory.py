@@ -25,7 +25,9 @@ import torch
 
 from .arms import ARMS, Arm, counted, curve_of, find_arm, read_result, result_path, run_once
 from ..running.checkpoints import checkpoints, write_whole
-from ..cli import RunConfig, _command, _Parser, preset, train, with_fractions
+from ..cli import MECHANISMS, RUN_FIELDS, RunConfig, _command, _Parser, flat, preset, train, with_fractions
+from ..commands.parameters import PLACES
+from ..commands.settings import recorded
 from ..evaluate import Evaluation
 from .world import REGIMES, Regime, base_policy, find_regime
 from .figures import difference_table, draw_all, load_results, points_table
@@ -292,7 +294,7 @@ class RealPlan:
     def config(self, arm: RealArm, seed: int) -> RunConfig:
         "The settings of a run; tokens end it, not steps or minutes, unless the plan gives fewer steps."
         own = {**self.settings, **arm.settings}
-        known = [f.name for f in fields(RunConfig)]
+        known = {*RUN_FIELDS, *MECHANISMS, *PLACES}  # parameters of mechanisms also under their names of before
         for name in own:
             if name not in known: raise unknown_name(f"setting in plan {self.name!r}", name, known)
         ends = {"steps": 100_000, "max_minutes": 0.0, "total_minutes": 0.0}
@@ -357,12 +359,14 @@ def run_real(
     folder = plan_folder(plan, out)
     jobs = [(arm, seed, folder / "real" / f"{arm.name}-{seed}.json") for seed in plan.seeds for arm in plan.arms]
     for n, (arm, seed, path) in enumerate(jobs, 1):
-        spec = {"arm": asdict(arm), "regime": {"name": "real"}, "seed": seed, "budget": plan.budget, "settings": asdict(plan.config(arm, seed))}
+        spec = {"arm": asdict(arm), "regime": {"name": "real"}, "seed": seed, "budget": plan.budget, "settings": recorded(plan.config(arm, seed))}
         spec = json.loads(json.dumps(spec))
         if path.exists():
             was = read_result(path)["spec"]
-            was = {**was, "settings": {**spec["settings"], **was["settings"]}}  # a setting that did not exist then was at what is now its default
-            if was != spec: raise InputError(f"{path} is the result of another run: take another folder, or another name for the arm")
+            # a setting that did not exist then was at what is now its default, or had another name
+            now = flat(spec["settings"])
+            was = {**was, "settings": {**now, **flat(was["settings"])}}
+            if was != {**spec, "settings": now}: raise InputError(f"{path} is the result of another run: take another folder, or another name for the arm")
             continue
         say(f"[{n}/{len(jobs)}] {arm.name}-{seed} ...")
         run = folder / "runs" / f"{arm.name}-{seed}"
