@@ -14,7 +14,8 @@ from extra_nb import evaluate
 from extra_nb.cli import COUNTED, ELSEWHERE, NEEDLESS, PRESETS, EvalConfig, RunConfig, build_mechanisms, eval_main, preset, progress_lines, report_main
 from extra_nb.cli import train_main, train_settings
 from extra_nb.commands.options import GROUPS
-from extra_nb.commands.parameters import MECHANISMS, OLD_NAMES, PLACES, SHORT, parameter, parameters
+from extra_nb.commands.parameters import MECHANISMS, OLD_NAMES, PLACES, parameter, parameters
+from extra_nb.commands.parameters import SHORT as SHORT_NAMES
 from extra_nb.models.loading import known_context
 from extra_nb.policy import tiny_policy
 from extra_nb.tasks import BENCHMARKS
@@ -418,7 +419,7 @@ def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit) as e: train_settings(["--help-all"])
     assert e.value.code == 0
     text = capsys.readouterr().out
-    settings = {*RunConfig.__dataclass_fields__, *SHORT} - {"parameters"}  # which --set and --explain are for
+    settings = {*RunConfig.__dataclass_fields__, *SHORT_NAMES} - {"parameters"}  # which --set and --explain are for
     for name in settings: assert "--" + name.replace("_", "-") in text
     assert text.count("(default:") >= len(settings)
     assert len(short.splitlines()) < len(text.splitlines()) / 2 and all("--" + name.replace("_", "-") in short for name in GROUPS["common settings"].split())
@@ -492,7 +493,7 @@ def test_explain_lists_every_parameter_with_meaning_default_range_and_source(cap
     for name in MECHANISMS:
         assert train_main(["--explain", name]) == 0
         text = capsys.readouterr().out
-        for p in parameters(name).values(): assert f"  {p.name} = " in text and p.meaning[:20] in text
+        for p in parameters(name).values(): assert f"  {p.name} = " in text and p.meaning[:10] in text
     assert train_main(["--explain", "regeneration"]) == 0
     text = capsys.readouterr().out
     assert "start_step = 30" in text and "at least 0" in text and "release: 30" in text and "entropy, line, sentence" in text

@@ -245,14 +245,17 @@ def flat(
     "Settings by one name each."
     found = {}
     for name, value in settings.items():
-        if name == "parameters" and isinstance(value, dict):
-            for mechanism, own in value.items():
-                if not isinstance(own, dict): check_parameters({str(mechanism): own})
-                found |= {f"{mechanism}.{p}": v for p, v in own.items()}
-        elif name in MECHANISMS and isinstance(value, dict):
-            found |= {f"{name}.{p}": v for p, v in value.items()}
+        if name in MECHANISMS: found |= _places(name, value)
+        elif name == "parameters" and isinstance(value, dict):
+            for mechanism, own in value.items(): found |= _places(str(mechanism), own)
         else: found[PLACES.get(name, name)] = value
     return found
+
+
+def _places(mechanism: str, own) -> dict:
+    "The parameters of one mechanism, by place."
+    if not isinstance(own, dict): check_parameters({mechanism: own})  # which refuses it
+    return {f"{mechanism}.{name}": value for name, value in own.items()}
 
 
 def nested(
