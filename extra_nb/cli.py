@@ -219,6 +219,7 @@ def eval_settings(
 ) -> tuple[EvalConfig, argparse.Namespace]:  # The settings, and out
     "Read the command line of `extra-eval`."
     parser = _Parser("extra-eval", allow_abbrev=False,
+                     usage="extra-eval --benchmarks NAMES, or --problems PROBLEMS [options]",
                      description="Measure pass@k of a model on benchmarks, with intervals.")
     parser.add_argument("--out", metavar="DIR", help="where eval.json and the responses go "
                         "(default: the next free runs/eval-N)")
