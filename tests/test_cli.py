@@ -13,6 +13,9 @@ import pytest
 from extra_nb import evaluate
 from extra_nb.cli import COUNTED, ELSEWHERE, NEEDLESS, PRESETS, EvalConfig, RunConfig, build_mechanisms, eval_main, preset, progress_lines, report_main
 from extra_nb.cli import train_main, train_settings
+from extra_nb.commands.options import GROUPS
+from extra_nb.commands.parameters import MECHANISMS, OLD_NAMES, PLACES, parameter, parameters
+from extra_nb.commands.parameters import SHORT as SHORT_NAMES
 from extra_nb.models.loading import known_context
 from extra_nb.policy import tiny_policy
 from extra_nb.tasks import BENCHMARKS
@@ -119,6 +122,7 @@ def test_each_choice_of_mechanisms_trains(mechanisms, tmp_path):
 @pytest.mark.parametrize("options", [
     ["--adapter", "lora"], ["--preset", "tiny,dapo"], ["--preset", "tiny,dr-grpo"], ["--novelty-kind", "ngram"], ["--novelty-kind", "surprise"],
     ["--novelty-scale", "running", "--placebo"], ["--bonus-before-norm"], ["--regen-select", "random", "--cut-at", "entropy", "--regen-hard", "zero"],
+    ["--set", "novelty.kind=ngram", "--set", "regeneration.cut_at=sentence"], ["--set", "novelty.scale=running", "--set", "regeneration.select=random"],
     ["--compute", "bf16", "--gradient-checkpointing"], ["--kl-coef", "0.01", "--kl-kind", "k1"], ["--train", "FILE"],
 ])
 def test_options_reach_what_they_name(options, tmp_path):
@@ -283,7 +287,7 @@ def test_presets_of_one_kind_do_not_combine(names, words):
 def test_what_cannot_be_is_refused_before_a_model_is_loaded(argv, words, tmp_path, capsys, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "vllm" else found(name, *more))
-    monkeypatch.setattr("extra_nb.cli.build_policy", lambda *args: pytest.fail("a model is built"))
+    monkeypatch.setattr("extra_nb.commands.jobs.build_policy", lambda *args: pytest.fail("a model is built"))
     assert train_main(["--preset", "tiny", "--out", str(tmp_path / "r"), *argv]) == 2
     assert words in capsys.readouterr().err
 
@@ -312,8 +316,10 @@ def test_a_run_is_not_resumed_with_another_adapter(argv, words, tmp_path, capsys
 def test_the_papers_preset_is_the_papers():
     p = preset("paper")
     assert (p["model"], p["train"], p["problems_per_step"], p["group_size"], p["minibatch_problems"]) == ("Qwen/Qwen3-1.7B", "dapo-math-17k", 512, 8, 256)
-    assert (p["lr"], p["weight_decay"], p["kl_coef"], p["gamma"], p["tau"], p["steps"]) == (1e-6, 0.01, 0.001, 0.1, 0.1, 300)
-    assert (p["novelty_memory"], p["regen_archive"], p["regen_per_step"], p["regen_start"], p["regen_queue"]) == (16, 128, 16, 30, 512)
+    assert (p["lr"], p["weight_decay"], p["kl_coef"], p["steps"]) == (1e-6, 0.01, 0.001, 300)
+    c = RunConfig(**p)
+    assert (c.gamma, c.tau) == (0.1, 0.1)
+    assert (c.novelty_memory, c.regen_archive, c.regen_per_step, c.regen_start, c.regen_queue) == (16, 128, 16, 30, 512)
     assert (p["max_prompt_tokens"], p["max_new_tokens"], p["eval_samples"], p["eval_temperature"], p["eval_top_p"]) == (2048, 4096, 32, 0.7, 0.9)
     assert p["benchmarks"].split(",") == list(BENCHMARKS)
     e = EvalConfig()
@@ -393,7 +399,7 @@ def test_regeneration_follows_the_size_of_a_run_unless_it_is_told():
 
     assert built("--preset", "paper") == (16, 32) and built("--preset", "one-gpu") == (1, 32)
     assert built() == (2, 6) and built("--preset", "tiny") == (1, 4)  # presets that set numbers keep them
-    assert RunConfig().regen_per_step is None and RunConfig().prefix_min_tokens is None
+    assert RunConfig().regen_per_step is None and RunConfig().prefix_min_tokens is None and RunConfig().parameters == {}
     assert built("--regen-per-step", "5", "--prefix-min-tokens", "3") == (5, 3)
 
 
@@ -409,9 +415,183 @@ def test_a_run_of_an_earlier_version_resumes_with_its_numbers(tmp_path):
 def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit) as e: train_settings(["--help"])
     assert e.value.code == 0
+    short = capsys.readouterr().out
+    with pytest.raises(SystemExit) as e: train_settings(["--help-all"])
+    assert e.value.code == 0
     text = capsys.readouterr().out
-    for field in RunConfig.__dataclass_fields__: assert "--" + field.replace("_", "-") in text
-    assert text.count("(default:") >= len(RunConfig.__dataclass_fields__)
+    settings = {*RunConfig.__dataclass_fields__, *SHORT_NAMES} - {"parameters"}  # which --set and --explain are for
+    for name in settings: assert "--" + name.replace("_", "-") in text
+    assert text.count("(default:") >= len(settings)
+    assert len(short.splitlines()) < len(text.splitlines()) / 2 and all("--" + name.replace("_", "-") in short for name in GROUPS["common settings"].split())
+
+
+@pytest.mark.parametrize("argv, words", [([], "default: 48, preset quickstart"), (["--preset", "paper"], "default: 4096, preset paper"),
+                                         (["--max-new-tokens", "99"], "here: 99, command line"), (["--preset", "paper,dapo"], "default: 4096, preset paper")])
+def test_help_shows_the_value_in_effect_and_where_it_comes_from(argv, words, capsys):
+    with pytest.raises(SystemExit): train_settings([*argv, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert words in text and "examples:" in text and "{none,lora,qlora}" in text and "--regen-start" not in text
+
+
+def test_every_printed_default_is_that_of_a_bare_command(capsys):
+    "Of each option the value that help shows is the value that a run without options has."
+    config, args = train_settings([])
+    with pytest.raises(SystemExit): train_settings(["--help-all"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name, row in args.rows.items():
+        if name in {*RunConfig.__dataclass_fields__} - {"parameters"}:
+            assert getattr(config, name) == row.value
+            value = "none" if row.value in (None, "") else str(row.value).lower() if isinstance(row.value, bool) else row.value
+            assert f"(default: {value}" in text, name
+
+
+# ---- parameters of mechanisms
+
+@pytest.mark.parametrize("old, place", PLACES.items())
+def test_old_names_set_the_same_parameter_and_one_line_says_the_new_one(old, place, tmp_path):
+    value = {"bool": True, "int": 7, "float": 0.7}.get(parameter(place).kinds[0])
+    if value is None: value = {"novelty.kind": "ngram", "novelty.scale": "running", "novelty.remember": "correct", "regeneration.hard": "zero",
+                               "regeneration.select": "random", "regeneration.cut_at": "sentence"}[place]
+    mechanism, _, name = place.partition(".")
+    option, everything = "--" + old.replace("_", "-"), ["--mechanisms", "novelty,regeneration,replay"]
+    way = [option] if value is True else [option, str(value)]
+    (tmp_path / "c.json").write_text(json.dumps({mechanism: {name: value}}))
+    (tmp_path / "old.json").write_text(json.dumps({old: value}))
+    ways = [way, ["--set", f"{place}={value}"], ["--config", str(tmp_path / "c.json")], ["--config", str(tmp_path / "old.json")]]
+    found = [train_settings([*everything, *argv]) for argv in ways]
+    assert [config.parameters[mechanism][name] for config, _ in found] == [value] * 4
+    assert all(config == found[0][0] and getattr(config, old) == value for config, _ in found)
+    said = [sum(place in note for note in args.notes) for _, args in found]
+    assert said == ([1, 0, 0, 1] if old in OLD_NAMES else [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("place", [p.place for name in MECHANISMS for p in parameters(name).values()])
+def test_every_parameter_of_every_mechanism_can_be_set_and_is_checked_by_its_class(place):
+    p = parameter(place)
+    usual = "ngram" if p.name == "embedder" else str(p.default)
+    config, _ = train_settings(["--mechanisms", p.mechanism, "--embedder", "ngram", "--set", f"{place}={usual}"])
+    (made,) = build_mechanisms(config)
+    assert made.name == p.mechanism
+    if {"int", "float"} & {*p.kinds}:
+        for bad in ("nan", "inf", "1e400", "many", "1" + "0" * 400):
+            with pytest.raises(InputError, match=place): train_settings(["--set", f"{place}={bad}"])
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["--set", "novelty.gama=1"], "did you mean 'gamma'"), (["--set", "noveltie.gamma=1"], "did you mean 'novelty'"), (["--set", "gamma=1"], "NAME.PARAMETER=VALUE"),
+    (["--set", "novelty.gamma"], "NAME.PARAMETER=VALUE"), (["--set", "novelty.capacity=0"], "novelty: capacity must be at least 1"), (["--gamma", "-1"], "gamma must be 0 or more"),
+    (["--set", "replay.keep=none"], "a whole number is expected"), (["--regen-queue", "0"], "queue_size must be at least 1"), (["--tau", "0"], "tau must be above 0"),
+    (["--capacity", "3"], "did you mean --set novelty.capacity=VALUE?"), (["--novelty.gamma", "1"], "did you mean --set novelty.gamma=VALUE?"),
+    (["--per-step=3"], "--set regeneration.per_step=VALUE or --set replay.per_step=VALUE"), (["--explain", "noveltie"], "did you mean 'novelty'")])
+def test_mistakes_about_parameters_take_one_line(argv, words, capsys):
+    assert train_main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error and len(error) < 250, error
+
+
+def test_explain_lists_every_parameter_with_meaning_default_range_and_source(capsys):
+    for name in MECHANISMS:
+        assert train_main(["--explain", name]) == 0
+        text = capsys.readouterr().out
+        for p in parameters(name).values(): assert f"  {p.name} = " in text and p.meaning[:10] in text
+    assert train_main(["--explain", "regeneration"]) == 0
+    text = capsys.readouterr().out
+    assert "start_step = 30" in text and "at least 0" in text and "release: 30" in text and "entropy, line, sentence" in text
+
+
+def test_show_prints_every_setting_and_where_it_comes_from_without_a_model(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("extra_nb.commands.jobs.build_policy", lambda *args: pytest.fail("a model is built"))
+    (tmp_path / "c.toml").write_text("steps = 3\nnovelty.gamma = 0.3\n")
+    assert train_main(["--preset", "paper", "--config", str(tmp_path / "c.toml"), "--lr", "1", "--show"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["max_new_tokens"] == {"value": 4096, "from": "preset paper"} and shown["lr"] == {"value": 1.0, "from": "command line"}
+    assert shown["novelty.gamma"] == {"value": 0.3, "from": str(tmp_path / "c.toml")} and shown["clip_low"]["from"] == "default"
+    assert {*RunConfig.__dataclass_fields__} - {"parameters"} <= {*shown} and shown["steps"]["value"] == 3
+
+
+@pytest.mark.parametrize("name, text", [("c.json", '{"lr": 1e-5, "novelty": {"gamma": 0.3}, "keep_rollouts": false}'), ("c.yaml", "lr: 1e-5\nnovelty: {gamma: 0.3}\nkeep_rollouts: off\n"),
+                                        ("c.yml", "lr: 1.0e-5\nnovelty:\n  gamma: .3\nkeep_rollouts: false\n"), ("c.toml", "lr = 1e-5\nkeep_rollouts = false\n[novelty]\ngamma = 0.3\n")])
+def test_settings_are_read_from_json_yaml_and_toml(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    config, _ = train_settings(["--config", str(tmp_path / name)])
+    assert (config.lr, config.gamma, config.keep_rollouts) == (1e-5, 0.3, False)
+
+
+@pytest.mark.parametrize("name, text, words", [("c.yaml", "a: [1", "is not YAML"), ("c.toml", "a = ", "is not TOML"), ("c.yaml", "stepz: 1", "'steps'"), ("c.yaml", "- 1", "an object with settings"),
+                                               ("c.yaml", "steps: 2026-01-01", "steps="), ("c.toml", "novelty = 3", "novelty"), ("c.json", '{"novelty": {"gama": 1}}', "'gamma'"), ("c.yaml", "1: 2", "1")])
+def test_files_of_settings_that_cannot_be_meant(name, text, words, tmp_path, capsys):
+    (tmp_path / name).write_text(text)
+    assert train_main(["--config", str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error, error
+
+
+@pytest.mark.parametrize("argv, idle", [(["--mechanisms", "none", "--gamma", "0.2"], ["novelty.gamma"]), (["--preset", "grpo", "--tau", "0.2"], ["regeneration.tau"]),
+                                        (["--kl-kind", "k1"], ["kl_kind"]), (["--kl-kind", "k1", "--kl-coef", "0.1", "--gamma", "0.2"], []), (["--lora-rank", "4"], ["lora_rank"]),
+                                        (["--heldout", "0", "--eval-samples", "32"], ["eval_samples"]), (["--warm-start-steps", "0", "--warm-start-lr", "1e-4"], ["warm_start_lr"]), ([], [])])
+def test_settings_without_effect_are_said(argv, idle):
+    _, args = train_settings(argv)
+    assert [note.partition("=")[0] for note in args.notes if "has no effect" in note] == idle
+
+
+OLD_RUN = {"mechanisms": "novelty,regeneration", "gamma": 0.2, "novelty_kind": "embedding", "novelty_scale": "raw", "novelty_memory": 16, "remember": "all", "bonus_before_norm": False,
+           "placebo": False, "tau": 0.1, "regen_per_step": 1, "regen_start": 1, "regen_queue": 512, "regen_archive": 128, "regen_hard": "le_1", "regen_select": "random",
+           "prefix_min_tokens": 4, "prefix_max_cuts": 15, "cut_at": "line", "replay_per_step": 64, "replay_keep": 4, "replay_age": 30}
+
+
+def test_a_run_that_was_written_with_flat_names_goes_on_with_the_same_numbers(tmp_path):
+    argv = [*SHORT, "--heldout", "0", "--gamma", "0.2", "--set", "regeneration.select=random"]
+    assert train_main([*argv, "--steps", "4", "--out", str(tmp_path / "whole")]) == 0
+    assert train_main([*argv, "--steps", "2", "--out", str(tmp_path / "part")]) == 0
+    path = tmp_path / "part" / "config.json"
+    found = json.loads(path.read_text())
+    del found["parameters"]
+    path.write_text(json.dumps({**found, **OLD_RUN}))  # as versions before `parameters` wrote it
+    assert train_main(["--resume", str(tmp_path / "part"), "--steps", "4"]) == 0
+    logs = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("whole", "part")]
+    assert [m["step"] for m in logs[1]] == [1, 2, 3, 4]
+    for whole, part in zip(*logs): assert {k: v for k, v in whole.items() if not k.startswith("time/")} == {k: v for k, v in part.items() if not k.startswith("time/")}
+    assert json.loads(path.read_text())["parameters"]["novelty"]["gamma"] == 0.2
+
+
+# ---- data of one's own
+
+def sums(path, n=40):
+    path.write_text("".join(json.dumps({"question": f"{i}+2", "answer": str(i + 2)}) + "\n" for i in range(n)))
+    return str(path)
+
+
+def test_own_data_never_inherits_the_toy(tmp_path):
+    config, args = train_settings(["--train", sums(tmp_path / "d.jsonl")])
+    assert (config.max_new_tokens, config.total_minutes, config.train_problems, config.system_prompt, config.heldout, config.warm_start_steps) == (512, 0.0, 0, None, 4, 0)
+    assert args.preset == "own" and not any(row.source.startswith("preset") for row in args.rows.values())
+    assert "no preset is used" in args.notes[0] and any("max_new_tokens = 512" in line for line in args.notes)
+    assert train_settings(["--train", sums(tmp_path / "d.jsonl"), "--model", "tiny"])[0].max_new_tokens == 251  # what its context leaves
+    assert train_settings(["--train", sums(tmp_path / "d.jsonl"), "--heldout", "0", "--max-new-tokens", "9"])[0].heldout == 0
+    config, args = train_settings(["--train", sums(tmp_path / "d.jsonl"), "--preset", "dapo"])  # a method says nothing of the scale
+    assert (config.max_new_tokens, config.overlong_buffer, config.dynamic_sampling, args.preset) == (512, 102, 3, "own,dapo")
+    for argv in (["--preset", "quickstart"], ["--preset", "tiny"]):
+        config, args = train_settings([*argv, "--train", sums(tmp_path / "d.jsonl")])
+        assert config.max_new_tokens in (48, 32) and args.notes == []
+    assert train_settings(["--train", "arithmetic:2-3"])[0].max_new_tokens == 48  # quickstart's own data, with another level
+    assert train_settings(["--model", "tiny"])[0].total_minutes == 0
+
+
+def test_a_run_on_own_data_says_its_settings_and_that_responses_were_cut(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = ["--train", sums(tmp_path / "d.jsonl", 12), "--model", "tiny", "--embedder", "ngram", "--steps", "2", "--group-size", "2", "--problems-per-step", "2",
+            "--max-new-tokens", "1", "--eval-samples", "2", "--eval-k", "1", "--no-report"]
+    assert train_main(argv) == 0
+    said = capsys.readouterr().out
+    assert "heldout = 1  (own data: a tenth of 12, at most 50)" in said and said.count("--max-new-tokens 4 would help") == 1
+    assert said.index("step 1/2") < said.index("would help") < said.index("step 2/2")
+    assert (tmp_path / "runs" / "own-1" / "metrics.jsonl").exists() and "100% were cut" in said
+
+
+def test_an_evaluation_says_how_many_responses_were_cut(tmp_path, capsys):
+    argv = ["--model", "tiny", "--problems", sums(tmp_path / "d.jsonl", 3), "--samples", "2", "--k", "1", "--max-new-tokens", "1", "--out", str(tmp_path / "e")]
+    assert eval_main(argv) == 0
+    assert "100% were cut" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extra_nb.cli import RunConfig, _from_file, build_policy, eval_main, preset, train_main, with_fractions
+from extra_nb.commands.parameters import MECHANISMS, parameters
 from extra_nb.policy import Policy, tiny_policy, tiny_tokenizer
 from extra_nb.verify.asked import STEP_BY_STEP, final_answer
 from extra_nb.tasks import load_jsonl, load_problems, overlap
@@ -17,6 +18,7 @@ from extra_nb.train import TrainConfig
 from extra_nb.types import InputError, Problem, Turn
 
 FIELDS = [f.name for f in fields(RunConfig)]
+PLACES = [p.place for name in MECHANISMS for p in parameters(name).values()]
 NUMBERS = [0, 1, -1, 2, 7, 10**6, 2**31, 2**63, 10**30, 10**400, -(10**30), 0.0, -0.0, 0.5, 1.5, 1e-300, 1e300, -1e300, math.nan, math.inf, -math.inf]
 TEXTS = ["", " ", "none", "nan", "0", "-1", "tiny", "arithmetic:0", "arithmetic:2-999999999", "arithmetic:", "é", "\x00", "\ud800", "a" * 10_000, "{problem}", "../..",
          ",", "a,b", "1,", "1,,2", "1e9", "token", "std", "lora", "cuda", "cuda:99", "novelty", "novelty,novelty", "x.py:f*nan", "\n", "true"]
@@ -39,6 +41,19 @@ def test_any_values_make_a_configuration_or_one_line(tmp_path, values):
     for name, value in values.items():
         found = getattr(config, name)
         assert found == value, f"{name} was changed"
+        if isinstance(found, float): assert math.isfinite(found)
+
+
+@QUICK
+@given(st.dictionaries(st.sampled_from(PLACES), VALUES, min_size=1, max_size=3))
+def test_any_values_make_parameters_or_one_line(tmp_path, values):
+    (tmp_path / "c.json").write_text(json.dumps(values))
+    try: config = RunConfig(**with_fractions({**preset("tiny"), **_from_file(str(tmp_path / "c.json"), FIELDS)}))
+    except InputError as e: return one_line(e)
+    for place, value in values.items():
+        mechanism, _, name = place.partition(".")
+        found = config.parameters[mechanism][name]
+        assert found == value, f"{place} was changed"
         if isinstance(found, float): assert math.isfinite(found)
 
 
@@ -73,6 +88,7 @@ ODD = {
     "clip_low": [5.0], "advantage_eps": [0.0], "max_prompt_tokens": [1], "problems_per_step": [7], "warmup_steps": [10**9], "max_minutes": [1e-9], "max_tokens": [1, 10**14],
     "train": ["arithmetic:2-999999999", "\x00", "reasoning-gym:x\x00", "\ud800", "a/b/c", "x.jsonl.gz", "arithmetic:٣"], "model": ["\x00", "", "a/b/c/d", "\ud800"],
     "instruction": ["", "{problem}", "\ud800{problem}", "{problem}" * 500], "system_prompt": ["\x00"], "embedder": ["\x00", "a/b"], "device": ["cuda:99", "mps"],
+    "novelty": [3, {}, {"gamma": "x"}, {"\ud800": 1}], "regeneration": [None, {"tau": 1e-300}], "regen_start": [10**9], "parameters": [{"novelty": {"kind": "\x00"}}, {"x": {}}],
     "data_dir": ["\x00", "nowhere"], "warm_start_levels": ["x", "9-2"], "benchmarks": ["amc23"], "gamma": [1e14], "rewards": ["\x00.py:f", "x"], "verifier_workers": [10**9],
 }
 
@@ -288,7 +304,7 @@ def test_a_run_says_what_it_does_with_prompts(tmp_path, capsys):
     ({"train-problems": 3, "heldout": 2}, "train_problems=3, heldout=2"), ({"train": "arithmetic:2", "train-problems": 4, "problems-per-step": 5}, "problems_per_step=5"),
     ({"train": "arithmetic:2", "train-problems": 90}, "90"), ({"train": "arithmetic:2", "train-problems": 5, "warm-start-steps": 1, "warm-start-levels": "9-2"}, "9"), ({"train": "nowhere.parquet"}, "no such file")], ids=str)
 def test_settings_that_do_not_fit_the_data_are_refused_before_a_model_is_loaded(tmp_path, capsys, monkeypatch, settings, words):
-    monkeypatch.setattr("extra_nb.cli.load_policy", lambda *a, **k: pytest.fail("a model is loaded"))
+    monkeypatch.setattr("extra_nb.commands.make.load_policy", lambda *a, **k: pytest.fail("a model is loaded"))
     path = str(written(tmp_path / "d.jsonl", GOOD))
     options = {"train": path, "train-problems": 0, "problems-per-step": 2, **settings}
     assert train_main([*RUN, *(x for k, v in options.items() for x in (f"--{k}", str(v))), "--out", str(tmp_path / "r")]) == 2
@@ -309,7 +325,7 @@ def test_too_few_problems_are_noticed_when_gold_answers_turn_out_to_be_unreadabl
     ("def f(problem, response): return float('nan')", "nan"), ("def f(response): return 1.0", "TypeError"), ("def f(completions, **kwargs): return [1.0 for c in completions]", "TypeError"),
     ("def f(problem, response): return problem['answer']", "TypeError"), ("def f(problem, response): raise SystemExit", "SystemExit"), ("class f:\n    def __init__(self, a, b): pass", "TypeError")])
 def test_rewards_that_cannot_work_are_found_before_a_model_is_loaded(tmp_path, capsys, monkeypatch, body, words):
-    monkeypatch.setattr("extra_nb.cli.load_policy", lambda *a, **k: pytest.fail("a model is loaded"))
+    monkeypatch.setattr("extra_nb.commands.make.load_policy", lambda *a, **k: pytest.fail("a model is loaded"))
     (tmp_path / "mine.py").write_text(body + "\n")
     assert train_main([*RUN, "--rewards", f"{tmp_path / 'mine.py'}:f", "--out", str(tmp_path / "r")]) == 2
     said = capsys.readouterr().err

@@ -51,6 +51,7 @@ ORDER = """
     engines.backends methods.rewards methods.replay
     running.alarms running.checkpoints running.ranks running.trackers train
     evaluate running.figures running.report
+    commands.names commands.parameters commands.settings commands.options commands.make commands.own commands.jobs
     bench.child bench.verifier bench.speed cli
     lab.toy lab.world lab.arms lab.paired lab.figures lab.laboratory
 """.split()

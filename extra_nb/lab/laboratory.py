@@ -25,7 +25,9 @@ import torch
 
 from .arms import ARMS, Arm, counted, curve_of, find_arm, read_result, result_path, run_once
 from ..running.checkpoints import checkpoints, write_whole
-from ..cli import RunConfig, _command, _Parser, preset, train, with_fractions
+from ..cli import MECHANISMS, RUN_FIELDS, RunConfig, _command, _Parser, flat, preset, train, with_fractions
+from ..commands.parameters import PLACES
+from ..commands.settings import recorded
 from ..evaluate import Evaluation
 from .world import REGIMES, Regime, base_policy, find_regime
 from .figures import difference_table, draw_all, load_results, points_table
@@ -370,7 +372,7 @@ class RealPlan:
     def config(self, arm: RealArm, seed: int) -> RunConfig:
         "The settings of a run; tokens end it, not steps or minutes, unless it has fewer steps."
         own = {**self.settings, **arm.settings}
-        known = [f.name for f in fields(RunConfig)]
+        known = {*RUN_FIELDS, *MECHANISMS, *PLACES}  # parameters of mechanisms also under their names of before
         for name in own:
             if name not in known: raise unknown_name(f"setting in plan {self.name!r}", name, known)
         ends = {"steps": 100_000, "max_minutes": 0.0, "total_minutes": 0.0}
@@ -455,7 +457,7 @@ def began_alike(
 def _real_spec(plan: RealPlan, arm: RealArm, seed: int) -> dict:
     "Everything that a real result depends on."
     spec = {"arm": asdict(arm), "regime": {"name": "real"}, "seed": seed, "budget": plan.budget,
-            "settings": asdict(plan.config(arm, seed))}
+            "settings": recorded(plan.config(arm, seed))}
     return json.loads(json.dumps(spec))
 
 
@@ -463,8 +465,10 @@ def _is_there(path: Path, spec: dict) -> bool:
     "Whether this result was computed before; one of another run is refused."
     if not path.exists(): return False
     was = read_result(path)["spec"]
-    # a setting that did not exist then had its present default
-    if {**was, "settings": {**spec["settings"], **was["settings"]}} != spec:
+    # a setting that did not exist then had its present default, or another name
+    now = flat(spec["settings"])
+    was_then = {**was, "settings": {**now, **flat(was["settings"])}}
+    if was_then != {**spec, "settings": now}:
         raise InputError(f"{path} is the result of another run: take another folder, or another "
                          "name for the arm")
     return True
