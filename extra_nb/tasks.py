@@ -166,14 +166,22 @@ def _columns(rows: list[tuple[int, dict]], given: str | None, candidates, kind: 
 
 
 LARGEST = 2**64 - 1  # of an id that is a number, about 1.8e19: what is larger does not fit into 64 bits
+_ID_FIELDS = ("id", "unique_id", "uid")
+
+
+def _check_ids(rows: list[tuple[int, dict]], where: str):
+    "Refuse ids that are numbers too large for 64 bits."
+    for number, row in rows:
+        name = next((name for name in _ID_FIELDS if not _empty(row.get(name))), "")
+        given = _plain(row.get(name))
+        if isinstance(given, (int, float)) and abs(given) > LARGEST:
+            shown = "a number of more than 40 digits" if isinstance(given, int) and abs(given) > 10**40 else given  # Python writes none of thousands
+            raise InputError(f"{where}, row {number}: {name} is {shown}, but a number that is an id must not be larger than {LARGEST}, as other programs round it; write it as a text")
 
 
 def _id(row: dict, source: str, number: int) -> str:
     "A stable id for a row."
-    name = next((name for name in ("id", "unique_id", "uid") if not _empty(row.get(name))), None)
-    given = number if name is None else _plain(row[name])
-    if isinstance(given, (int, float)) and abs(given) > LARGEST:
-        raise InputError(f"{source}, row {number}: {name} is {str(given):.40}, but a number that is an id must not be larger than {LARGEST}, as other programs round it; write it as a text")
+    given = next((row[name] for name in _ID_FIELDS if not _empty(row.get(name))), number)
     return f"{source}/{given}" if str(given).isdigit() else str(given)
 
 
@@ -427,7 +435,7 @@ def _with_choices(question: str, choices: list[tuple[str, str]], right: int) -> 
 
 # %% ../nbs/09_tasks.ipynb #go000002
 _INSIDE = ("value", "answer", "ground_truth", "final_answer", "text", "label", "target", "gold", "content")
-_THE_ANSWER = re.compile(r"\b(?:final )?answer is\s?:\s?([^\n]{1,200}?)\.?\s*\Z", re.IGNORECASE)
+_THE_ANSWER = re.compile(r"\b(?:final )?answer is\s?:\s?([^\n]{1,200}?)\.?\Z", re.IGNORECASE)
 
 
 def _is_prose(text: str) -> bool:
@@ -440,7 +448,7 @@ def _solved(text: str) -> str:
     "The answer that a whole solution gives."
     answer = final_answer(text)
     if answer != text.strip() or not _is_prose(text): return answer
-    said = _THE_ANSWER.search(text[-300:])
+    said = _THE_ANSWER.search(text.rstrip()[-300:])
     return said[1].strip().strip("*$").strip() if said else _refuse("solution without a marked answer")
 
 
@@ -518,6 +526,7 @@ def _read(rows, source: str, question_field: str | None, answer_field: str | Non
     "What each row gives, a problem or the reason why there is none, by its number; and notes."
     rows, notes = list(rows), Counter()
     if not rows: return [], notes
+    _check_ids(rows, where)
     layout = _laid_out(rows, source, question_field, answer_field, where)
     choices = [_or_reason(_choices, row, layout.choices) if layout.choices else None for _, row in rows]
     golds = [_value(row, _first_filled(row, layout.answers)) if layout.answers else None for _, row in rows]
