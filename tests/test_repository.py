@@ -49,7 +49,8 @@ ORDER = """
     policy
     fast.kernels fast.attention fast.decoder sampler
     engines.backends methods.rewards methods.replay
-    running.alarms running.checkpoints running.ranks running.trackers train
+    running.settings running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
+    running.saving running.stopping running.trackers train
     evaluate running.figures running.report
     bench.child bench.verifier bench.speed cli
     lab.world lab.arms lab.paired lab.figures lab.laboratory
