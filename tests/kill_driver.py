@@ -22,7 +22,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import safetensors.torch
 import torch
 
-import extra_nb.train
+import extra_nb.running.directory
 from extra_nb.running.checkpoints import checkpoints, damage
 from extra_nb.cli import train_main
 
@@ -73,7 +73,7 @@ def arm(at: int, rng: random.Random) -> list[int]:
     trap(shutil, "rmtree", half_folder)
     trap(Path, "write_text", half_text)
     trap(safetensors.torch, "save_file", half_tensors)
-    trap(extra_nb.train, "append_line", half_line)
+    trap(extra_nb.running.directory, "append_line", half_line)
     return count
 
 

@@ -28,7 +28,9 @@ from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.tasks import arithmetic, load_problems
 from extra_nb.models.hub import hub_answers, hub_or_cache
 from extra_nb.running.trackers import Telling, tracker_named
-from extra_nb.train import RunStopped, Trainer, _Clock
+from extra_nb.running.saving import open_run
+from extra_nb.running.steps import Clock
+from extra_nb.train import RunStopped, Trainer
 from extra_nb.types import InputError, Verdict, stable_hash
 from extra_nb.verifier import Verifier
 
@@ -121,7 +123,7 @@ def test_a_log_that_cannot_be_written_for_a_while_is_made_up_for(tmp_path, healt
     "A caller who goes on after the error loses no line and no rollout."
     t = trainer(tmp_path, both())
     with monkeypatch.context() as patch:
-        patch.setattr("extra_nb.train.append_line", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        patch.setattr("extra_nb.running.directory.append_line", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
         for _ in range(2):
             with pytest.raises(OSError): t.step()
         with pytest.raises(OSError): t.save_checkpoint()  # which would count on the lines
@@ -451,8 +453,8 @@ def test_a_negative_loss_is_reported(monkeypatch):
 
 def test_numbers_that_json_lacks_are_written_as_null(tmp_path):
     t = trainer(tmp_path)
-    t._unwritten.append(({"step": 1, "a": math.nan, "b": math.inf, "c": 1.5, "alarms": []}, []))
-    t._open_run(), t._write_log()
+    t.directory.unwritten.append(({"step": 1, "a": math.nan, "b": math.inf, "c": 1.5, "alarms": []}, []))
+    open_run(t), t.directory.write_log()
     text = (tmp_path / "metrics.jsonl").read_text()
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name)) == {"step": 1, "a": None, "b": None, "c": 1.5, "alarms": []}
 
@@ -475,8 +477,8 @@ def crowded(monkeypatch, rows, error=None):
 
 
 def gradient(t):
-    groups, advantages, _ = t._collect(1, _Clock())
-    sums = t._accumulate([r for g in groups for r in g.rollouts], advantages.flatten())
+    groups, advantages, _ = t.collect(1, Clock())
+    sums = t.accumulate([r for g in groups for r in g.rollouts], advantages.flatten())
     return torch.cat([p.grad.flatten() for p in t.parameters]), sums
 
 
@@ -526,14 +528,14 @@ def test_memory_that_does_not_suffice_for_a_half_stops_the_run_in_one_line(tmp_p
 
 def cramped(t, patch, rows):
     "Let the trainer's sampler have memory for so many rows; what it was asked for."
-    asked, draw = [], t._sample
+    asked, draw = [], t.draw
 
     def sample(*args, max_rows, **options):
         asked.append(max_rows)
         if min(max_rows, 8) > rows: raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return draw(*args, max_rows=max_rows, **options)
 
-    patch.setattr(t, "_sample", sample)
+    patch.setattr(t, "draw", sample)
     return asked
 
 
@@ -550,7 +552,7 @@ def test_memory_that_runs_out_in_sampling_halves_the_rows_for_good_and_draws_the
     assert [m["sample/rows"] for m in lines(tmp_path)] == [4, 4] and usual[1]["sample/rows"] == 256
     for one, other in zip(lines(tmp_path), usual): assert one["tokens/generated"] == other["tokens/generated"] and one["reward/mean"] == other["reward/mean"]
     assert_close(weights(t), weights(plain), atol=1e-5, rtol=1e-3)
-    t._save()
+    t.save_checkpoint()
     again = trainer(tmp_path / "again", both())
     again.resume(last_checkpoint(tmp_path))
     assert again.rows == 4

@@ -49,7 +49,8 @@ ORDER = """
     policy
     fast.kernels fast.attention fast.decoder sampler
     engines.backends methods.rewards methods.replay
-    running.alarms running.checkpoints running.ranks running.trackers train
+    running.settings running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
+    running.saving running.stopping running.trackers train
     evaluate running.figures running.report
     commands.names commands.parameters commands.settings commands.options commands.make commands.own commands.jobs
     bench.child bench.verifier bench.speed cli

@@ -15,7 +15,8 @@ from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.sampler import sample
 from extra_nb.tasks import arithmetic, worked_solution
 from extra_nb.running.checkpoints import last_checkpoint, pack, unpack
-from extra_nb.train import RunStopped, TrainConfig, Trainer, _Clock, batch_loss, learning_rate, micro_batches, warm_start, written_rollout
+from extra_nb.running.steps import Clock
+from extra_nb.train import RunStopped, TrainConfig, Trainer, batch_loss, learning_rate, micro_batches, warm_start, written_rollout
 from extra_nb.types import InputError, Problem, Request, Verdict
 from extra_nb.verifier import Verifier
 
@@ -69,10 +70,10 @@ def test_micro_batches_of_any_size_give_the_same_gradient(average, mask_truncate
         policy = started()
         t = trainer(policy, both(), loss_average=average, mask_truncated=mask_truncated, micro_batch_tokens=budget, kl_coef=kl_coef, max_new_tokens=16,
                     verifier=EVEN)
-        groups, advantages, _ = t._collect(1, _Clock())
+        groups, advantages, _ = t.collect(1, Clock())
         if kl_coef:  # away from the reference, where the KL has a gradient
             with torch.no_grad(): policy.model.lm_head.weight.mul_(1.1)
-        t._accumulate([r for g in groups for r in g.rollouts], advantages.flatten())
+        t.accumulate([r for g in groups for r in g.rollouts], advantages.flatten())
         t.close()
         return torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
@@ -138,7 +139,7 @@ def test_a_regenerated_group_is_judged_against_its_own_problem():
     t = trainer(mechanisms=both(), steps=6, verifier=judge)
     judged = []
     for _ in range(6):
-        kept, advantages, groups = t._collect(t.step_count + 1, _Clock())
+        kept, advantages, groups = t.collect(t.step_count + 1, Clock())
         judged += groups
         for m in t.mechanisms: m.step_end(t.step_count + 1, groups)
         t.step_count += 1
@@ -260,7 +261,7 @@ def test_a_checkpoint_that_fails_to_be_written_leaves_the_last_one(tmp_path, mon
     t.step()
     good = t.save_checkpoint()
     t.step()
-    monkeypatch.setattr("extra_nb.train.write_state", lambda folder, state: (_ for _ in ()).throw(OSError("no space left on device")))
+    monkeypatch.setattr("extra_nb.running.saving.write_state", lambda folder, state: (_ for _ in ()).throw(OSError("no space left on device")))
     with pytest.raises(OSError): t.save_checkpoint()
     assert last_checkpoint(tmp_path) == good
 
@@ -272,8 +273,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_the_update(tmp_path, wha
     t.step()
     t.save_checkpoint()
     if what == "loss":
-        real = t._compare
-        t._compare = lambda step, groups: (lambda found: (found[0], torch.full_like(found[1], math.inf)))(real(step, groups))
+        real = t.compare
+        t.compare = lambda step, groups: (lambda found: (found[0], torch.full_like(found[1], math.inf)))(real(step, groups))
     else: policy.model.lm_head.weight.register_hook(lambda g: g * math.nan)
     before = weights(policy).clone()
     with pytest.raises(RunStopped) as e: t.fit()
@@ -316,9 +317,8 @@ def test_terms_are_added_where_they_belong():
         def advantage(self, step, groups, advantages): return torch.full((4, 4), 7.0)
 
     t = trainer(mechanisms=[Parts()], verifier=Judge(lambda p, text: False))
-    t._write_step = None
-    groups = t._judge(1, t._plan(1), _Clock())
-    groups, final = t._compare(1, groups)
+    groups = t.judge(1, t.plan(1), Clock())
+    groups, final = t.compare(1, groups)
     assert_close(final, group_advantage(torch.arange(16.0).reshape(4, 4)) + 7)
     assert groups[0].rewards.tolist() == [0, 0, 0, 0] and groups[1].reward_parts["part"].tolist() == [4, 5, 6, 7]
 
@@ -449,7 +449,7 @@ def test_a_mechanism_may_take_every_place_of_a_step():
 
     problems = arithmetic(2, levels=(2, 3))
     trainer = Trainer(tiny_policy(), problems, [Again()], steps=1, problems_per_step=1, group_size=2, max_new_tokens=4, say=None)
-    assert [r.problem.id for r in trainer._plan(1)] == [problems[0].id]
+    assert [r.problem.id for r in trainer.plan(1)] == [problems[0].id]
 
 
 def test_tokens_end_a_run_and_a_resumed_one_has_none_left(tmp_path):

@@ -65,7 +65,7 @@ def runs(ranks: Ranks, folder: Path):
         second.fit()
         torch.save({"whole": weights(whole), "parts": weights(second)}, folder / f"{name}-{ranks.rank}.pt")
     t = trainer(folder / "apart", ranks)
-    if ranks.rank: t._sample_of_weights = lambda: 0.5
+    if ranks.rank: t.sum_of_weights = lambda: 0.5
     print(json.dumps(stopped(t)))
 
 
@@ -77,7 +77,7 @@ def broken(t, ranks: Ranks, where: str):
 
     def fail(*args, **kwargs): raise ValueError("a fault on one rank\nand its second line")
 
-    target, name = {"sample": (t, "_sample"), "judge": (t.verifier, "judge"), "gradient": (t, "_add_gradient")}[where]
+    target, name = {"sample": (t, "draw"), "judge": (t.verifier, "judge"), "gradient": (t, "add_gradient")}[where]
     if ranks.rank == 1: setattr(target, name, after_one(getattr(target, name), fail))
     return t
 
@@ -104,7 +104,7 @@ def faults(ranks: Ranks, folder: Path):
 
     t = trainer(folder / "killed", ranks, checkpoint_every=0)
     t.step()
-    if ranks.rank == 1: t._sample = die
+    if ranks.rank == 1: t.draw = die
     said["killed"] = stopped(t)
     print(json.dumps(said))
 

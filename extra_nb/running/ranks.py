@@ -135,6 +135,33 @@ def lead(
     _raise_first([told[0][1]], error)
     return result if self.leads else told[0][0]
 
+# %% ../../nbs/running/ranks.ipynb #rank0002
+@patch
+def own(
+    self: Ranks,
+    loads: dict[str, int],  # For each piece of work what it costs, in any unit
+) -> set[str]:
+    "The pieces that this rank does."
+    owner = shares(loads, self.size)
+    return {key for key, rank in owner.items() if rank == self.rank}
+
+
+@patch
+def divide(
+    self: Ranks,
+    items: list,
+    key: Callable,  # Of an item: items of one key stay together
+    work: Callable[[list], list],  # From some of the items to a result for each
+) -> list:  # The results of all items, in their order
+    "Do something with each item, every rank with its share; what fails in one is raised in all."
+    keys = [key(item) for item in items]
+    own = self.own(dict.fromkeys(keys, 1))
+    mine = [i for i, k in enumerate(keys) if k in own]
+    found = self.together(lambda: dict(zip(mine, work([items[i] for i in mine]))))
+    results: dict = {}
+    for share in found: results |= share
+    return [results[i] for i in range(len(items))]
+
 # %% ../../nbs/running/ranks.ipynb #a036a728
 @patch
 def add(

@@ -182,11 +182,10 @@ def test_fused_layers_that_disagree_are_not_used(monkeypatch):
 @needs_compiler
 @pytest.mark.parametrize("before", ["plain", "fast", "fused"])
 def test_a_resumed_run_decodes_as_before(before):
-    from extra_nb.train import Trainer
+    from extra_nb.running.saving import decode_as_before
 
     said, policy = [], fused()
-    trainer = type("Resumed", (), {"policy": policy, "say": said.append})
-    Trainer._decode_as_before(trainer, before)
+    decode_as_before(policy, before, said.append)
     assert policy.decoding == before and not said
     sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=4)
     assert policy.decoding == before

@@ -31,14 +31,14 @@ def weights(t): return torch.cat([p.detach().flatten() for p in t.policy.model.p
 
 def gradients_of(t):
     "The gradient of each update, before it is clipped or used."
-    found, inner = [], t._accumulate
+    found, inner = [], t.accumulate
 
     def spy(rollouts, advantages, *drawn):
         sums = inner(rollouts, advantages, *drawn)
         found.append((rollouts, advantages, torch.cat([p.grad.flatten() for p in t.parameters])))
         return sums
 
-    t._accumulate = spy
+    t.accumulate = spy
     return found
 
 
@@ -79,7 +79,7 @@ def test_gradient_is_that_of_the_larger_batch():
     plain = trainer(micro_batch_tokens=10**6)
     with torch.no_grad():
         for n, p in plain.policy.model.named_parameters(): p.copy_(before[n])
-    plain._accumulate(rollouts, advantages)
+    plain.accumulate(rollouts, advantages)
     assert_close(found, torch.cat([p.grad.flatten() for p in plain.parameters]), atol=1e-6, rtol=1e-4)
 
 

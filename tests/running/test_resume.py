@@ -1,5 +1,6 @@
 "Exact resume and reload safety: what is equal bit for bit, what is refused, and what is merely said."
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -22,7 +23,9 @@ from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.methods.replay import SuccessReplay
 from extra_nb.tasks import arithmetic
-from extra_nb.train import RunStopped, Trainer, fixed_randomness
+from extra_nb.running.saving import run_state
+from extra_nb.running.steps import fixed_randomness
+from extra_nb.train import RunStopped, Trainer
 from extra_nb.types import InputError, Verdict, stable_hash
 
 PROBLEMS = arithmetic(10, levels=(2, 3), seed=2)
@@ -68,7 +71,7 @@ def trainer(out, mechanisms=(), adapter="none", policy=None, problems=PROBLEMS, 
 
 def everything(t):
     "All that a run leaves: weights, all other state, metrics but for times, every rollout."
-    packed, tensors = pack(t._state())
+    packed, tensors = pack(run_state(t))
     weights = {n: p.detach().clone() for n, p in t.policy.model.named_parameters()}
     log = [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in (t.out / "metrics.jsonl").read_text().splitlines()]
     rollouts = {p.name: p.read_text() for p in (t.out / "rollouts").iterdir()}
@@ -195,16 +198,15 @@ def break_off(t, point, monkeypatch):
             return real(*args, **kwargs)
         return call
 
-    where = {"plan": (t.stream, "next", 0), "sample": (t, "_sample", 0), "judge": (t.verifier, "judge", 0),
+    where = {"plan": (t.stream, "next", 0), "sample": (t, "draw", 0), "judge": (t.verifier, "judge", 0),
              "advantage": (t.mechanisms[0], "advantage", 0), "forward": ("extra_nb.train.batch_loss", None, 0),
              "second forward": ("extra_nb.train.batch_loss", None, 1), "optimiser": (t.optimiser, "step", 0), "second update": (t.optimiser, "step", 1),
              "first memory": (t.mechanisms[0], "step_end", 0), "second memory": (t.mechanisms[1], "step_end", 0),
-             "metrics": ("extra_nb.train.append_line", None, 0), "rollouts": ("extra_nb.train.rollout_record", None, 3)}
+             "metrics": ("extra_nb.running.directory.append_line", None, 0), "rollouts": ("extra_nb.running.directory.rollout_record", None, 3)}
     target, name, n = where[point]
     if name is None:
-        import extra_nb.train as module
-
-        target, name = module, target.rpartition(".")[2]
+        module, _, name = target.rpartition(".")
+        target = importlib.import_module(module)
     monkeypatch.setattr(target, name, after(n, getattr(target, name)))
 
 
