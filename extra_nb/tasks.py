@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['LARGEST', 'PICK', 'HUB_SETS', 'BENCHMARKS', 'GENERATED', 'arithmetic', 'worked_solution', 'Loaded', 'from_rows',
-           'load_jsonl', 'HubSet', 'load_problems', 'overlap', 'split_heldout', 'ProblemStream']
+__all__ = ['PICK', 'HUB_SETS', 'BENCHMARKS', 'GENERATED', 'arithmetic', 'worked_solution', 'Loaded', 'from_rows', 'load_jsonl',
+           'HubSet', 'load_problems', 'overlap', 'split_heldout', 'ProblemStream']
 
 # %% ../nbs/09_tasks.ipynb #f020b167
 import math
@@ -165,18 +165,7 @@ def _columns(rows: list[tuple[int, dict]], given: str | None, candidates, kind: 
     return chosen
 
 
-LARGEST = 2**64 - 1  # of an id that is a number, about 1.8e19: what is larger does not fit into 64 bits
 _ID_FIELDS = ("id", "unique_id", "uid")
-
-
-def _check_ids(rows: list[tuple[int, dict]], where: str):
-    "Refuse ids that are numbers too large for 64 bits."
-    for number, row in rows:
-        name = next((name for name in _ID_FIELDS if not _empty(row.get(name))), "")
-        given = _plain(row.get(name))
-        if isinstance(given, (int, float)) and abs(given) > LARGEST:
-            shown = "a number of more than 40 digits" if isinstance(given, int) and abs(given) > 10**40 else given  # Python writes none of thousands
-            raise InputError(f"{where}, row {number}: {name} is {shown}, but a number that is an id must not be larger than {LARGEST}, as other programs round it; write it as a text")
 
 
 def _id(row: dict, source: str, number: int) -> str:
@@ -526,7 +515,6 @@ def _read(rows, source: str, question_field: str | None, answer_field: str | Non
     "What each row gives, a problem or the reason why there is none, by its number; and notes."
     rows, notes = list(rows), Counter()
     if not rows: return [], notes
-    _check_ids(rows, where)
     layout = _laid_out(rows, source, question_field, answer_field, where)
     choices = [_or_reason(_choices, row, layout.choices) if layout.choices else None for _, row in rows]
     golds = [_value(row, _first_filled(row, layout.answers)) if layout.answers else None for _, row in rows]

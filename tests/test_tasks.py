@@ -21,7 +21,6 @@ from extra_nb.data.files import rows_in
 from extra_nb.tasks import (
     BENCHMARKS,
     HUB_SETS,
-    LARGEST,
     PICK,
     ProblemStream,
     arithmetic,
@@ -754,20 +753,9 @@ def test_marks_are_not_seen_where_there_are_none_or_the_prompt_is_rendered(text)
     assert not any("within a plain text" in note for note in load_problems([{"problem": text, "answer": "4"}]).notes)
 
 
-@pytest.mark.parametrize("name", ["id", "unique_id", "uid"])
-@pytest.mark.parametrize("value", [2**64, 10**25, -2**64, 1e20, math.inf, 10**400, 10**5000], ids=lambda v: str(v)[:9] if abs(v) < 10**99 else "huge")
-def test_an_id_that_does_not_fit_into_64_bits_is_refused(tmp_path, name, value):
-    rows = [{"problem": "2+2?", "answer": "4"}, {"problem": "2+3?", "answer": "5", name: value}]
-    with pytest.raises(InputError, match=f"data, row 2: {name} is .* must not be larger than {LARGEST}") as e: load_problems(rows)
-    assert "\n" not in str(e.value)
-    if math.inf > value >= 10**4000: return  # neither Python writes it into a file
-    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(InputError, match=rf"a\.jsonl, row 2: {name} is") as e: load_problems(tmp_path / "a.jsonl")
-    assert str(tmp_path) in str(e.value)
-
-
-@pytest.mark.parametrize("value, expected", [(LARGEST, f"data/{LARGEST}"), (-5, "-5"), (str(10**25), f"data/{10**25}"), ("a" * 50, "a" * 50), (2.5, "2.5"), (True, "True")])
-def test_other_ids_are_kept(value, expected): assert load_problems([{"problem": "2+2?", "answer": "4", "id": value}]).problems[0].id == expected
+@pytest.mark.parametrize("value, expected", [(2**64, f"data/{2**64}"), (10**25, f"data/{10**25}"), (10**400, f"data/{10**400}"), (-5, "-5"), (str(10**25), f"data/{10**25}"), ("a" * 50, "a" * 50), (2.5, "2.5"), (True, "True")],
+                         ids=lambda v: str(v)[:12])
+def test_ids_are_kept_however_large(value, expected): assert load_problems([{"problem": "2+2?", "answer": "4", "id": value}]).problems[0].id == expected
 
 
 def test_numbers_that_are_no_ids_may_be_large():
