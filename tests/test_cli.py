@@ -604,7 +604,7 @@ def test_the_six_benchmarks_load_and_every_gold_is_read_or_reported(name, shared
     found = load_problems(name, data_dir=shared / "data" / "eval")
     rows = sum(1 for _ in open(shared / "data" / "eval" / f"{name}.jsonl", encoding="utf-8"))
     assert len(found.problems) + len(found.skipped) == rows
-    with Verifier() as v: bad = check_golds(found.problems, v)
+    with Verifier(timeout=60) as v: bad = check_golds(found.problems, v)  # a machine may be busy
     assert len(bad) <= 0.03 * rows, bad
 
 

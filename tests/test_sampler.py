@@ -143,7 +143,7 @@ def test_draw_is_the_first_token_whose_cumulated_probability_exceeds_u(vocabular
     probs[:, ::3] = 0 if vocabulary > 2 else probs[:, ::3]
     u = torch.rand(400, generator=g, dtype=torch.float64)
     u[0], u[1] = 0, 1 - 2**-53
-    expected = [next(i for i, c in enumerate(row.cumsum(0)) if c > x * row.sum() - 1e-12 and row[i] > 0) for row, x in zip(probs, u)]
+    expected = [((row.cumsum(0) > x * row.sum() - 1e-12) & (row > 0)).nonzero()[0].item() for row, x in zip(probs, u)]
     found = draw(probs, u)
     assert (probs.gather(1, found[:, None]) > 0).all()
     assert [(a, b) for a, b in zip(found.tolist(), expected) if a != b] == []

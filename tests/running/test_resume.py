@@ -117,7 +117,7 @@ def test_k_steps_and_k_more_are_2k_steps(tmp_path, name, adapter):
 
 
 @pytest.mark.parametrize("settings", [
-    {"micro_batch_tokens": 40}, {"minibatch_problems": 2, "epochs": 2}, {"minibatch_problems": 1, "micro_batch_tokens": 60, "epochs": 2},
+    {"micro_batch_tokens": 40}, {"minibatch_problems": 2, "epochs": 2}, {"minibatch_problems": 1, "micro_batch_tokens": 40, "epochs": 2},
     {"kl_coef": 0.05, "micro_batch_tokens": 60}, {"lr_schedule": "cosine", "warmup_steps": 2}, {"dynamic_sampling": 2}, {"gradient_checkpointing": True},
     {"overlong_buffer": 6, "mask_truncated": True, "loss_average": "constant", "advantage_scale": "none"},
 ], ids=lambda s: ",".join(s))
@@ -210,7 +210,7 @@ def break_off(t, point, monkeypatch):
     monkeypatch.setattr(target, name, after(n, getattr(target, name)))
 
 
-SMALL = {"micro_batch_tokens": 60, "minibatch_problems": 2}  # several micro-batches in each of two mini-batches
+SMALL = {"micro_batch_tokens": 30, "minibatch_problems": 2}  # several micro-batches in each of two mini-batches
 
 
 @pytest.fixture(scope="module")
