@@ -69,4 +69,4 @@ def test_the_first_screen_says_what_was_found():
 def test_the_map_is_one_cell():
     cells = json.loads((ROOT / "nbs" / "index.ipynb").read_text(encoding="utf-8"))["cells"]
     maps = [cell for cell in cells if cell["cell_type"] == "markdown" and "**The main line**" in "".join(cell["source"])]
-    assert len(maps) == 1 and "| folder | pages |" in "".join(maps[0]["source"])
+    assert len(maps) == 1 and "| folder | what it is for |" in "".join(maps[0]["source"])

@@ -330,7 +330,7 @@ def test_a_real_run_logs_what_every_chart_needs(tmp_path):
     from extra_nb.train import Trainer, warm_start
 
     policy, embedder = tiny_policy(), NgramEmbedder()
-    warm_start(policy, [(problem, worked_solution(problem)) for problem in arithmetic(40, levels=(2, 2), seed=1)], steps=40, lr=1e-2)
+    warm_start(policy, [(problem, worked_solution(problem)) for problem in arithmetic(40, levels=(2, 2), seed=1)], steps=160, lr=1e-2)
     mechanisms = [NoveltyBonus(embedder=embedder, min_history=0), PrefixRegeneration(start_step=1, per_step=1, min_gap=4, embedder=embedder)]
     settings = dict(steps=3, problems_per_step=4, group_size=4, max_new_tokens=20, lr=1e-3)
     Trainer(policy, arithmetic(12, levels=(2, 2), seed=0), mechanisms, out=tmp_path / "real", say=None, **settings).fit()
