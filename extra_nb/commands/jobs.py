@@ -23,6 +23,7 @@ from threading import Thread
 from .make import build_mechanisms, build_policy, check_possible, enough, generated
 from .make import read_problems, train_and_heldout, try_rewards, warm_problems
 from .own import cut_advice
+from .parameters import SHORT
 from .settings import RUN_FIELDS, EvalConfig, RunConfig, parse_ks, parse_names
 from .settings import recorded
 from ..evaluate import Evaluation, average, evaluate
@@ -261,8 +262,9 @@ def train(
     former, results = ranks.lead(lambda: _begun(out, resume))
     say = Said(out, aloud=ranks.leads)
     for line in (f"run directory: {out}", *notes): say(line)
-    track = config.track if ranks.leads else ""
-    tracker = ranks.each(lambda: tracker_named(track, out, recorded(config)) if ranks.leads else None)
+    # the table of a tracker is flat: parameters with a short option stand in it by that name too
+    listed = {**recorded(config), **{name: getattr(config, name) for name in SHORT}}
+    tracker = ranks.each(lambda: tracker_named(config.track, out, listed) if ranks.leads else None)
     problems, sets = ranks.lead(lambda: train_and_heldout(config, say))
     ranks.lead(lambda: try_rewards(config, problems[0]))
     ranks.lead(lambda: check_possible(config))
