@@ -632,7 +632,7 @@ class Trainer:
         run: str | Path | None = None,  # Run directory or a checkpoint in it; None: the trainer's own
     ) -> int:  # The step that it continues after
         "Continue from the last whole checkpoint."
-        return resume_run(self, Path(run or self.out))
+        return resume_run(self, run)
 
     def close(self):
         "End the workers of mechanisms, and of the verifier if it is the trainer's own; let the tracker finish."

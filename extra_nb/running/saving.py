@@ -175,10 +175,12 @@ def take_over(
 
 def resume_run(
     trainer,
-    run: Path,  # Run directory, or a checkpoint in it
+    run: str | Path | None = None,  # Run directory or a checkpoint in it; None: the trainer's own
 ) -> int:  # The step that it continues after
     "Continue from the last whole checkpoint; of several processes, rank 0 decides from which."
-    folder = trainer.ranks.lead(lambda: fitting_checkpoint(trainer, run))
+    def find(): return fitting_checkpoint(trainer, Path(run or trainer.directory.path))
+
+    folder = trainer.ranks.lead(find)
     trainer.ranks.each(lambda: load_run(trainer, folder))
     trainer.ranks.lead(lambda: take_over(trainer, folder) if trainer.directory else None)
     return trainer.step_count
