@@ -143,7 +143,7 @@ def _remark(self: PrefixRegeneration, problems: int) -> str:
     if self._per_step_given is None and not self.per_step:
         return (f"regeneration: with problems_per_step={problems} even one regenerated group is "
                 "more than a quarter of a step, so there is none; take at least 4 problems, "
-                "or set per_step (on the command line --regen-per-step)")
+                "or set per_step (on the command line --set regeneration.per_step)")
     if self.per_step <= MOST * problems: return ""
     return (f"regeneration: per_step={self.per_step} lets {min(self.per_step, problems)} of a "
             f"step's {problems} groups continue prefixes, more than a quarter: the policy may "

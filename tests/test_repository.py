@@ -51,8 +51,8 @@ ORDER = """
     engines.backends methods.rewards methods.replay
     running.settings running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
     running.saving running.stopping running.trackers train
-    evaluate running.figures running.report
-    commands.names commands.parameters commands.settings commands.options commands.make commands.own commands.jobs
+    evaluate commands.names commands.parameters commands.settings running.figures running.report
+    commands.options commands.make commands.own commands.jobs
     bench.child bench.verifier bench.speed cli
     lab.toy lab.world lab.arms lab.paired lab.figures lab.laboratory
 """.split()

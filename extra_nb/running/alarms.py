@@ -99,7 +99,7 @@ def _learning_alarms(history: list[dict], group_size: int | None) -> dict[str, s
         found["regenerated_groups"] = (
             f"{again:.3g} of {groups:.3g} groups continued prefixes of failed responses (mean of "
             f"the last {WINDOW} steps), more than a quarter: the policy practises too little how "
-            "to begin a response. Lower per_step (--regen-per-step); left out, it is a "
+            "to begin a response. Lower per_step (--set regeneration.per_step); left out, it is a "
             "thirty-second of the problems.")
     first, now = recent(history, entropy, last=False), recent(history, entropy)
     went = f"The entropy went from {first:.3f} to {now:.3f} nats per token:"

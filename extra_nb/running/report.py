@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .alarms import alarms
+from ..commands.settings import flat
 from ..evaluate import Evaluation, compare
 from .figures import CONFIG, EVALS, SCREEN_DPI, ends, ks_of
 from .figures import plot_entropy, plot_groups, plot_length, plot_novelty, plot_pass_at_k
@@ -351,7 +352,7 @@ def _flat(settings: dict, prefix: str = "") -> list[tuple[str, object]]:
 
 def _settings_part(config: dict) -> str:
     "All settings, folded away."
-    rows = _flat(config)
+    rows = _flat(flat(config))
     if not rows: return ""
     return f"<details><summary>{len(rows)} settings</summary>{_table(rows)}</details>"
 
@@ -505,7 +506,7 @@ def unlike(
 ) -> list[str]:  # Lines for the reader; empty if nothing differs
     "Differences besides the mechanisms: settings, versions, first policies, tokens spent."
     runs = [Path(run) for run in runs]
-    names, configs = _names(runs), [dict(_flat(read_json(run / CONFIG))) for run in runs]
+    names, configs = _names(runs), [dict(_flat(flat(read_json(run / CONFIG)))) for run in runs]
     lines = []
     for key in dict.fromkeys(key for config in configs for key in config):
         if key in _OF_ITS_OWN: continue
