@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['products', 'product_solution', 'weights_hash', 'warm_started', 'product_policy']
+__all__ = ['products', 'product_solution', 'weights_hash', 'taught_once', 'warm_started', 'product_policy']
 
 # %% ../../nbs/lab/toy.ipynb #b3d1fc70
 import hashlib
@@ -56,6 +56,23 @@ def weights_hash(
     return digest.hexdigest()
 
 
+def taught_once(
+    policy: Policy,  # Changed in place
+    folder: Path,  # Of the taught policy; its name says what the result depends on
+    teach,  # Called without arguments if the folder is not there
+) -> Policy:  # The same object, in evaluation mode
+    "A policy that is taught once and kept; later it is loaded."
+    if not folder.exists():
+        teach()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = folder.parent / f".{folder.name}.{os.getpid()}.part"
+        policy.save(partial)
+        put_in_place(partial, folder)
+    policy.load(folder)
+    policy.model.eval()
+    return policy
+
+
 def warm_started(
     policy: Policy,  # Changed in place
     examples: list[tuple[Problem, str]],  # Problems with written solutions, as for `warm_start`
@@ -74,18 +91,12 @@ def warm_started(
     made_with = [f"{name} {versions()[name]}" for name in ("extra_nb", "torch", "transformers")]
     lessons = [part for problem, text in examples for part in (problem.prompt, text)]
     name = stable_hash(weights_hash(policy), *lessons, steps, batch_size, lr, seed, *made_with)
-    home = cache_home(cache) / "warm"
-    folder = home / f"{name:016x}"
-    if not folder.exists():
+    folder = cache_home(cache) / "warm" / f"{name:016x}"
+    def teach():
         if say: say(f"teaching the policy, {steps} updates (once) ...")
         warm_start(policy, examples, steps, batch_size, lr, seed)
-        home.mkdir(parents=True, exist_ok=True)
-        partial = home / f".{folder.name}.{os.getpid()}.part"
-        policy.save(partial)
-        put_in_place(partial, folder)
-    policy.load(folder)
-    policy.model.eval()
-    return policy
+
+    return taught_once(policy, folder, teach)
 
 # %% ../../nbs/lab/toy.ipynb #4d8cd32a
 def product_policy(

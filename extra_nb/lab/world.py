@@ -13,7 +13,6 @@ __all__ = ['MODULUS', 'OPERATIONS', 'MAX_LINES', 'MAX_NEW_TOKENS', 'REGIMES', 'K
            'distinct_share']
 
 # %% ../../nbs/lab/world.ipynb #d983b2b5
-import os
 import random
 import re
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..running.checkpoints import put_in_place
+from .toy import taught_once
 from ..evaluate import Evaluation, evaluate, pass_at_k
 from ..policy import Policy
 from ..sampler import sample
@@ -307,19 +306,14 @@ def base_policy(
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # models this small are loaded before you could read a bar
-    policy, home = lab_policy(recipe.seed, recipe.width, recipe.layers), lab_cache(cache)
-    folder = home / f"base-{recipe_name(recipe)}"
-    if not folder.exists():
+    policy = lab_policy(recipe.seed, recipe.width, recipe.layers)
+
+    def teach():
         if say: say(f"teaching the base policy, {recipe.updates} updates (once) ...")
         examples = supervised_examples(recipe)
         warm_start(policy, examples, recipe.updates, recipe.batch_size, recipe.lr, recipe.seed)
-        home.mkdir(parents=True, exist_ok=True)
-        partial = home / f".{folder.name}.{os.getpid()}.part"
-        policy.save(partial)
-        put_in_place(partial, folder)
-    policy.load(folder)
-    policy.model.eval()
-    return policy
+
+    return taught_once(policy, lab_cache(cache) / f"base-{recipe_name(recipe)}", teach)
 
 # %% ../../nbs/lab/world.ipynb #87fa0734
 @dataclass(frozen=True)
