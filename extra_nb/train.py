@@ -30,6 +30,7 @@ from .mechanisms import Mechanism
 from .policy import Policy, recompute_activations
 from .running.alarms import WINDOW, alarms
 from .running.directory import RunDirectory, rollout_lines
+from .running.hooks import Mechanisms
 from .running.memory import add_in_memory, draw_in_memory, micro_batches
 from .running.ranks import Ranks
 from .running.saving import open_run, resume_run, save_run
@@ -338,7 +339,7 @@ class Trainer:
         if not self.ranks.leads:  # rank 0 alone decides and writes
             mechanisms, out, say, on_metrics = (), None, None, None
         self.policy = policy
-        self.mechanisms = list(mechanisms)
+        self.mechanisms = Mechanisms(mechanisms)
         self.say = say or (lambda line: None)
         self.problems = usable_problems(policy, problems, self.config, self.say)
         self.stream = ProblemStream(self.problems, self.config.seed)
@@ -377,7 +378,8 @@ class Trainer:
             metrics = {"step": now, **describe(judged, advantages), **losses, "regen/groups": 0.0}
             metrics["groups/dropped"] = len(judged) - len(kept)
             tokens = sum(len(r.tokens) for g in judged for r in g.rollouts)
-            with clock("mechanisms"): metrics |= self.ranks.lead(lambda: self.learn(now, judged))
+            with clock("mechanisms"):
+                metrics |= self.ranks.lead(lambda: self.mechanisms.step_end(now, judged))
             self.step_count = now
             self.tokens_generated += tokens
         metrics |= {"tokens/generated": tokens, "tokens/total": self.tokens_generated}
@@ -410,9 +412,8 @@ class Trainer:
 
     def plan(self, step: int) -> list[Request]:
         "N requests: each mechanism is offered the places that are left, then comes the stream."
-        N, requests = self.config.problems_per_step, []
-        for m in self.mechanisms: requests += m.plan(step, N - len(requests))
-        left = N - len(requests)
+        requests = self.mechanisms.plan(step, self.config.problems_per_step)
+        left = self.config.problems_per_step - len(requests)
         return requests + [Request(p) for p in (self.stream.next(left) if left else [])]
 
     def refill(self, judged: list[Group], missing: int) -> list[Request]:
@@ -455,26 +456,24 @@ class Trainer:
 
     def worth(self, step: int, groups: list[Group]) -> tuple[dict[str, Tensor], Tensor]:
         "Add parts to the rewards, normalise them within each group, add terms: in this order."
-        c, parts = self.config, {}
-        for m in self.mechanisms: parts |= m.reward(step, groups)
-        if c.overlong_buffer:
+        c = self.config
+        own = ["overlong"] if c.overlong_buffer else []  # parts that the trainer adds itself
+        parts = self.mechanisms.reward(step, groups, taken=own)
+        if own:
             lengths = torch.tensor([len(r.tokens) for g in groups for r in g.rollouts])
             penalty = soft_overlong_penalty(lengths, c.max_new_tokens, c.overlong_buffer)
             parts["overlong"] = penalty.reshape(len(groups), -1)
         groups = with_parts(groups, parts)
         rewards = torch.stack([g.total_rewards for g in groups])
-        final = normalised = group_advantage(rewards, c.advantage_eps, c.advantage_scale)
-        for m in self.mechanisms:
-            term = m.advantage(step, groups, normalised)
-            if term is not None: final = final + term
-        return parts, final
+        normalised = group_advantage(rewards, c.advantage_eps, c.advantage_scale)
+        return parts, self.mechanisms.advantage(step, groups, normalised)
 
     def update(self, step: int, groups: list[Group], advantages: Tensor) -> dict[str, float]:
         "Optimiser updates on the groups of a step; the metrics of them."
         c, sums, first = self.config, Counter(), {}
         for group in self.optimiser.param_groups: group["lr"] = learning_rate(c, step)
         self.policy.model.eval()  # as in the sampler: no dropout
-        extra = self.ranks.lead(lambda: self.extra_sequences(step))
+        extra = self.ranks.lead(lambda: self.mechanisms.extra_sequences(step))
         largest = c.grad_clip or math.inf
         for batch in mini_batches(groups, advantages, c.minibatch_problems, extra) * c.epochs:
             self.optimiser.zero_grad(set_to_none=True)
@@ -496,10 +495,6 @@ class Trainer:
         self.changed = True  # from here to the end of the step the mechanisms' memories change
         self.optimiser.zero_grad(set_to_none=True)
         return loss_metrics(sums, first, c)
-
-    def extra_sequences(self, step: int) -> list[tuple[Rollout, float]]:
-        "Earlier responses that mechanisms want to be trained on again, each with its advantage."
-        return [pair for m in self.mechanisms for pair in m.extra_sequences(step)]
 
     def accumulate(
         self,
@@ -551,12 +546,6 @@ class Trainer:
         if not torch.isfinite(loss): raise NotFinite(f"the loss is {loss.item()}")
         loss.backward()
         return {"loss": loss.item() - info.get("penalty", 0.0), **info}
-
-    def learn(self, step: int, judged: list[Group]) -> dict[str, float]:
-        "Let the mechanisms learn from the step; their metrics."
-        metrics = {}
-        for m in self.mechanisms: metrics |= m.step_end(step, judged)
-        return metrics
 
     def report(self, metrics: dict):
         "Remember the metrics, say an alarm when it begins, and tell the tracker."

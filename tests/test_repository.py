@@ -49,7 +49,7 @@ ORDER = """
     policy
     fast.kernels fast.attention fast.decoder sampler
     engines.backends methods.rewards methods.replay
-    running.settings running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
+    running.settings running.hooks running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
     running.saving running.stopping running.trackers train
     evaluate commands.names commands.parameters commands.settings running.figures running.report
     commands.options commands.make commands.own commands.jobs
