@@ -48,7 +48,7 @@ ORDER = """
     data.files tasks
     policy
     fast.kernels fast.attention fast.decoder sampler
-    engines.backends methods.rewards methods.replay
+    engines.backends methods.signatures methods.rewards methods.replay
     running.settings running.hooks running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
     running.saving running.stopping running.trackers train
     evaluate commands.names commands.parameters commands.settings running.figures running.report

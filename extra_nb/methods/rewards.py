@@ -10,6 +10,7 @@ __all__ = ['TAKEN', 'verified_reward', 'completion_text', 'trl_reward', 'check_f
 
 # %% ../../nbs/methods/rewards.ipynb #c76e7c61
 import base64
+import inspect
 import logging
 import math
 import os
@@ -28,6 +29,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from ..mechanisms import Mechanism
+from .signatures import adapted, signature_of
 from ..types import REASONS, Group, InputError, Problem, one_line, unknown_name
 from ..verifier import Verifier
 from ..verify.worker import MEMORY, Pool
@@ -107,10 +109,18 @@ def _packed(functions: dict[str, Callable]) -> str:
         except Exception as e:
             raise InputError(f"reward {name!r} cannot be sent to another process ({one_line(e)}): "
                              "what it needs must be made or opened inside it") from None
-    return base64.b64encode(dill.dumps(functions, recurse=True)).decode("ascii")
+    ours = {name: adapted(function) for name, function in functions.items()}
+    return base64.b64encode(dill.dumps(ours, recurse=True)).decode("ascii")
 
 # %% ../../nbs/methods/rewards.ipynb #06535173
 TAKEN = ("mean", "std", "overlong")  # reward/mean and so on are metrics of the trainer
+
+
+def _expected(name: str) -> str:
+    "How a reward function has to look, as the end of a message."
+    return (f"expected is {name}(problem, response) -> one finite number, or a reward function of "
+            "TRL, (completions, **columns), or of verl, (data_source, solution_str, ground_truth, "
+            "extra_info)")
 
 
 def check_functions(
@@ -127,6 +137,9 @@ def check_functions(
         if not callable(function):
             raise InputError(f"reward {name!r} is {function!r:.60} and no function of "
                              "(problem, response)")
+        if not signature_of(function):
+            found = inspect.signature(function)
+            raise InputError(f"reward {name!r} takes {found}; {_expected(name)}")
     for name, weight in weights.items():
         if name not in functions: raise unknown_name("reward", name, functions)
         if not isinstance(weight, (int, float)) or not math.isfinite(weight):
@@ -153,8 +166,8 @@ class CustomReward(Mechanism):
         self.name = "rewards " + ", ".join(functions)
         self.failed = Counter()  # name of a reward -> failures in this step
         workers = Verifier(timeout, workers).workers  # refuses what a verifier would refuse
-        self._pool = Pool("extra_nb.verify.worker:user_functions", workers, timeout, _packed(functions),
-                          int(memory * 2**30))
+        packed, limit = _packed(functions), int(memory * 2**30)
+        self._pool = Pool("extra_nb.verify.worker:user_functions", workers, timeout, packed, limit)
 
     def setup(
         self,
@@ -208,6 +221,9 @@ def _values(
         log.warning("reward %r failed on %d other responses of the same step", name,
                     len(failed) - LOGGED)
     self.failed[name] += len(failed)
+    if failed and len(failed) == len(replies):
+        raise InputError(f"reward {name!r} failed on all {len(failed)} responses: {failed[0][1]}; "
+                         f"{_expected(name)}")
     return values
 
 # %% ../../nbs/methods/rewards.ipynb #6e075e3d
@@ -243,9 +259,8 @@ def try_out(
         if reply and slow: reply = self._pool.ask(*question)  # the second call has no excuse
         reply = reply or late
         if "value" in reply: continue
-        raise InputError(f"reward {name!r} fails on a trial response: {reply['error']}; expected "
-                         f"is {name}(problem, response) -> one finite number, where "
-                         "problem.prompt and problem.answer are texts, and so is the response")
+        raise InputError(f"reward {name!r} fails on a trial response: {reply['error']}; "
+                         f"{_expected(name)}")
 
 # %% ../../nbs/methods/rewards.ipynb #ff9e9675
 def load_reward(
