@@ -29,6 +29,7 @@ class _Parser(argparse.ArgumentParser):
     all_options = "; --help lists all"
 
     def error(self, message: str):
+        "Called by argparse for every mistake that it finds."
         raise InputError(message)
 
     def parse(self, argv: list[str] | None) -> argparse.Namespace:
@@ -38,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
         return namespace
 
     def _unknown(self, argument: str) -> InputError:
-        "What to say of an argument that the command does not know."
+        "The error for an argument that the command does not know."
         name, equals, _ = argument.partition("=")
         shown = [a for a in self._actions if a.help != argparse.SUPPRESS]
         known = [o for a in shown for o in a.option_strings if o.startswith("--")]
@@ -54,31 +55,32 @@ class _Parser(argparse.ArgumentParser):
 def field_type(
     kind: str,  # The annotation of a field, as text
 ) -> type:  # int, float, bool, or else str
-    "Which values a field takes."
+    "The type of a field's values; None among them makes no difference."
     return {"int": int, "float": float, "bool": bool}.get(kind.split(" |")[0], str)
 
 
 def comments_of(
     config_class,  # A dataclass
 ) -> dict[str, str]:  # By field
-    "The comments beside the fields of a dataclass."
-    # docments reads one class body at a time; an inherited field has its comment where it was written
+    "The comments beside the fields of a dataclass, or on the lines above them."
     found = {}
+    # docments reads one class body at a time, and an inherited field has its comment in the parent
     for c in reversed(config_class.__mro__):
-        if is_dataclass(c): found |= {name: " ".join(t.split()) for name, t in docments(c).items() if t}
+        written = docments(c) if is_dataclass(c) else {}
+        found |= {name: " ".join(text.split()) for name, text in written.items() if text}
     return found
 
 
 def add_option(
     parser,  # A parser, or a group of one
     name: str,  # With underscores, as in Python
-    kind: type,
+    kind: type,  # Of its value; bool makes a switch with --no-NAME
     text: str = "",  # For the help
     choices: tuple[str, ...] = (),  # Shown in braces; the check is the setting's own
     dest: str | None = None,  # None: the name
     reader=None,  # Turns text into the value; None: `kind`
 ):
-    "One option, which leaves no trace where it is not given."
+    "Add one option; if it is not given, the result has no entry for it."
     option = "--" + name.replace("_", "-")
     common = dict(default=argparse.SUPPRESS, dest=dest or name)
     common["help"] = text if text == argparse.SUPPRESS else text.replace("%", "%%")
@@ -92,9 +94,9 @@ def add_fields(
     parser,  # A parser, or a group of one
     config_class,  # A dataclass whose comments become the help texts
     names: Iterable[str] | None = None,  # Only these fields; None: all
-    choices: dict = {},  # Field -> names that it may have
+    choices: dict = {},  # Field -> the values that help shows for it
 ):
-    "One option for each field."
+    "Add one option for each field."
     comments = comments_of(config_class)
     for f in fields(config_class):
         if names is not None and f.name not in names: continue
@@ -104,8 +106,8 @@ def add_fields(
 # %% ../../nbs/commands/options.ipynb #ba406d59
 GROUPS = {
     "common settings":
-        "model train steps mechanisms gamma tau problems_per_step group_size max_new_tokens lr adapter "
-        "heldout benchmarks rewards total_minutes seed",
+        "model train steps mechanisms gamma tau problems_per_step group_size max_new_tokens lr "
+        "adapter heldout benchmarks rewards total_minutes seed",
     "problems and prompt":
         "train_problems data_dir question_field answer_field instruction system_prompt thinking "
         "template max_prompt_tokens decontaminate",
@@ -133,14 +135,29 @@ GROUPS = {
 
 # %% ../../nbs/commands/options.ipynb #aaaeef32
 EXAMPLES = """examples:
-  extra-train                                      a small model learns sums, within ten minutes
-  extra-train --train problems.jsonl               your own problems; settings that fit are chosen and said
-  extra-train --preset grpo                        the same without the paper's mechanisms
-  extra-train --set novelty.gamma=0.3              a parameter of a mechanism; --explain novelty lists them
-  extra-train --config mine.yaml --show            what would be run, and where each setting comes from
-  extra-train --resume runs/quickstart-1           go on where a run stopped"""
+  extra-train                               a small model learns sums, within ten minutes
+  extra-train --train problems.jsonl        your own problems; settings that fit are chosen and said
+  extra-train --preset grpo                 the same without the paper's mechanisms
+  extra-train --set novelty.gamma=0.3       a parameter of a mechanism; --explain novelty lists them
+  extra-train --config mine.yaml --show     what would be run, and where each setting comes from
+  extra-train --resume runs/quickstart-1    go on where a run stopped"""
+_DIRECTIONS = {  # options that are no settings, but say what the command has to do
+    "--preset": dict(metavar="NAME", help="sets of settings, separated by commas: "),
+    "--config": dict(metavar="FILE", help="settings from a JSON, YAML or TOML file, for instance "
+                     "config.json of a run"),
+    "--set": dict(metavar="NAME.PARAMETER=VALUE", action="append", default=[],
+                  help="a parameter of a mechanism; may be given several times"),
+    "--out": dict(metavar="DIR", help="run directory (default: the next free runs/NAME-N)"),
+    "--resume": dict(metavar="DIR", help="continue the run in DIR, with its settings"),
+    "--show": dict(action="store_true",
+                   help="print the settings, and where each comes from, and end"),
+    "--explain": dict(metavar="MECHANISM",
+                      help=f"what can be set of {', '.join(MECHANISMS)}, and end"),
+    "--help": dict(action="store_true", help="this text"),
+    "--help-all": dict(action="store_true", help="the same with every option"),
+}
 
-
+# %% ../../nbs/commands/options.ipynb #192cdc40
 class TrainParser(_Parser):
     "The options of `extra-train`, in groups."
     all_options = "; --help-all lists all"
@@ -152,58 +169,58 @@ class TrainParser(_Parser):
         super().__init__("extra-train", allow_abbrev=False, add_help=False,
                          usage="extra-train [--preset NAME] [--train PROBLEMS] [options]",
                          description="Train a language model by GRPO with ExTra's mechanisms.",
-                         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-                             prog, max_help_position=30))
-        self.groups, self.comments = [], {**comments_of(RunConfig)}
+                         formatter_class=_wide_help)
+        self.comments = comments_of(RunConfig)
         self.comments |= {name: parameter(place).meaning for name, place in SHORT.items()}
-        self._add_commands(presets)
-        for title, names in GROUPS.items(): self._add_group(title, names.split())
+        self.groups = [_add_directions(self, presets)]
+        self.groups += [self._add_group(title, names.split()) for title, names in GROUPS.items()]
         for name, place in OLD_NAMES.items():
-            kind = bool if "bool" in parameter(place).kinds else str
-            self._add_parameter(self, name, place, kind, argparse.SUPPRESS)
-
-    def _add_commands(self, presets: Iterable[str]):
-        group = self.add_argument_group("what to do")
-        group.add_argument("--preset", metavar="NAME", help="sets of settings, separated by commas: " + ", ".join(presets))
-        group.add_argument("--config", metavar="FILE", help="settings from a JSON, YAML or TOML file, "
-                           "for instance config.json of a run")
-        group.add_argument("--set", metavar="NAME.PARAMETER=VALUE", action="append", default=[],
-                           help="a parameter of a mechanism; may be given several times")
-        group.add_argument("--out", metavar="DIR", help="run directory (default: the next free runs/NAME-N)")
-        group.add_argument("--resume", metavar="DIR", help="continue the run in DIR, with its settings")
-        group.add_argument("--show", action="store_true", help="print the settings, and where each comes from, and end")
-        group.add_argument("--explain", metavar="MECHANISM", help=f"what can be set of {', '.join(MECHANISMS)}, and end")
-        group.add_argument("-h", "--help", action="store_true", help="this text")
-        group.add_argument("--help-all", action="store_true", help="the same with every option")
-        self.groups.append(group)
+            _add_parameter(self, name, place, argparse.SUPPRESS)
 
     def _add_group(self, title: str, names: list[str]):
+        "A group of settings and of parameters with a short name."
         group = self.add_argument_group(title)
         kinds = {f.name: f.type for f in fields(RunConfig)}
         for name in names:
-            if name in kinds:
+            if name in SHORT: _add_parameter(group, name, SHORT[name], self.comments[name])
+            else:
                 choices = {**CHOICES, **RUN_CHOICES}.get(name, ())
                 add_option(group, name, field_type(kinds[name]), self.comments[name], choices)
-            else:
-                kind = next(k for k in (bool, int, float, str) if k.__name__ in parameter(SHORT[name]).kinds)
-                self._add_parameter(group, name, SHORT[name], kind, self.comments[name])
-        self.groups.append(group)
-
-    def _add_parameter(self, group, name: str, place: str, kind: type, text: str):
-        "An option that sets a parameter of a mechanism."
-        add_option(group, name, kind, text, reader=None if kind is bool else lambda value: _read(place, value))
+        return group
 
     def _unknown(self, argument: str) -> InputError:
+        "As for other commands, but a guessed parameter of a mechanism is answered with its place."
         places = suggest_places(argument.partition("=")[0]) if argument.startswith("--") else []
         if not places: return super()._unknown(argument)
         ways = " or ".join(f"--set {place}=VALUE" for place in places)
         return InputError(f"unknown option {argument.partition('=')[0]!r}: did you mean {ways}?")
 
 
-def _read(place: str, text: str):
-    "A value for a parameter; argparse lets no error but its own through."
-    try: return read_value(place, text)
-    except InputError as e: raise argparse.ArgumentTypeError(str(e)) from None
+def _wide_help(prog: str) -> argparse.HelpFormatter:
+    "Help with room for long options."
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30)
+
+
+def _add_directions(parser: argparse.ArgumentParser, presets: Iterable[str]):
+    "The first group, of options that are no settings."
+    group = parser.add_argument_group("what to do")
+    for option, how in _DIRECTIONS.items():
+        names = ["-h", option] if option == "--help" else [option]
+        action = group.add_argument(*names, **how)
+        if option == "--preset": action.help += ", ".join(presets)
+    return group
+
+
+def _add_parameter(group, name: str, place: str, text: str):
+    "An option that sets a parameter of a mechanism; its class gives the type."
+    def read(value: str):
+        "The value, or an error of the kind that argparse wants."
+        try: return read_value(place, value)
+        except InputError as e: raise argparse.ArgumentTypeError(str(e)) from None
+
+    kinds = parameter(place).kinds
+    kind = next(k for k in (bool, int, float, str) if k.__name__ in kinds)
+    add_option(group, name, kind, text, reader=None if kind is bool else read)
 
 # %% ../../nbs/commands/options.ipynb #23d7b506
 def value_in_effect(
@@ -219,9 +236,10 @@ def value_in_effect(
 def help_text(
     parser: TrainParser,
     settings: dict[str, Setting],  # By flat name
-    everything: bool = False,  # All groups, or the first two
+    everything: bool = False,  # True: all groups; False: the first two
 ) -> str:
     "The help of `extra-train`."
+    hidden = len(parser.groups) - 2
     for action in parser._actions:
         place = PLACES.get(action.dest, action.dest)
         if place in settings and action.help != argparse.SUPPRESS:
@@ -230,10 +248,10 @@ def help_text(
     formatter = parser._get_formatter()
     formatter.add_usage(parser.usage, [], [])
     formatter.add_text(parser.description)
-    for group in parser.groups if everything else parser.groups[:2]:
+    for group in parser.groups[: None if everything else 2]:
         formatter.start_section(group.title)
         formatter.add_arguments(group._group_actions)
         formatter.end_section()
-    if not everything: formatter.add_text(f"--help-all shows {len(GROUPS) - 1} more groups of options.")
+    if not everything: formatter.add_text(f"--help-all shows {hidden} more groups of options.")
     formatter.add_text(EXAMPLES)
     return formatter.format_help()

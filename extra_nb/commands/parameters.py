@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['MECHANISMS', 'SOURCES', 'SHORT', 'OLD_NAMES', 'PLACES', 'Parameter', 'parameters', 'parameter', 'read_value',
-           'check_type', 'parse_set', 'from_the_run', 'make', 'check_parameters', 'allowed', 'as_text', 'explain',
-           'suggest_places']
+__all__ = ['MECHANISMS', 'SOURCES', 'SHORT', 'OLD_NAMES', 'PLACES', 'Parameter', 'parameters', 'all_parameters', 'parameter',
+           'read_value', 'check_type', 'parse_set', 'from_the_run', 'make', 'check_parameters', 'allowed', 'as_text',
+           'explain', 'suggest_places']
 
 # %% ../../nbs/commands/parameters.ipynb #9d0bc750
 import inspect
@@ -38,8 +38,8 @@ class Parameter:
     mechanism: str  # For example "novelty"
     name: str  # For example "gamma"
     kinds: tuple[str, ...]  # Its annotation, taken apart: ("int", "None")
-    default: object
-    meaning: str  # The comment in the signature
+    default: object  # Its value if you do not set it
+    meaning: str  # The comment in the signature, on one line
 
     @property
     def place(self) -> str:
@@ -61,6 +61,11 @@ def parameters(
         found[name] = Parameter(mechanism, name, kinds, p.default, meaning)
     return found
 
+
+def all_parameters() -> list[Parameter]:
+    "The parameters of all mechanisms."
+    return [p for mechanism in MECHANISMS for p in parameters(mechanism).values()]
+
 # %% ../../nbs/commands/parameters.ipynb #b622d9c7
 def parameter(
     place: str,  # MECHANISM.PARAMETER
@@ -77,9 +82,9 @@ _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "
 
 def read_value(
     place: str,  # MECHANISM.PARAMETER
-    text: str,  # As somebody typed it
+    text: str,  # As you typed it
 ):  # The value, of the parameter's type
-    "A value out of text."
+    "Turn text into a value of the parameter's type."
     kinds = parameter(place).kinds
     if "None" in kinds and text.lower() == "none": return None
     try:
@@ -91,6 +96,7 @@ def read_value(
 
 
 def _wrong_type(place: str, value) -> InputError:
+    "The error that says which types a parameter takes."
     kinds = [k for k in parameter(place).kinds if k in ("int", "float", "bool", "str", "None")]
     words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text",
              "None": "none"}
@@ -104,17 +110,18 @@ def check_type(
     "Refuse a value of another type than the parameter's, and numbers that are not finite."
     kinds = parameter(place).kinds
     if value is None and "None" in kinds: return
-    number = type(value) is int and ("int" in kinds or "float" in kinds)
-    number = number or type(value) is float and "float" in kinds
-    if number and not abs(value) < 1e15: raise InputError(f"{place}={value!r:.80}: must be finite")
-    text = isinstance(value, str) and "str" in kinds and value.isprintable()
-    if not (number or text or type(value) is bool and "bool" in kinds): raise _wrong_type(place, value)
+    if type(value) is bool and "bool" in kinds: return
+    if isinstance(value, str) and "str" in kinds and value.isprintable(): return
+    whole = type(value) is int and ("int" in kinds or "float" in kinds)
+    fraction = type(value) is float and "float" in kinds
+    if not (whole or fraction): raise _wrong_type(place, value)
+    if not abs(value) < 1e15: raise InputError(f"{place}={value!r:.80}: must be finite")
 
 # %% ../../nbs/commands/parameters.ipynb #91af39f4
 def parse_set(
     text: str,  # MECHANISM.PARAMETER=VALUE
 ) -> tuple[str, object]:  # The place and the value
-    "What --set says."
+    "Take the text of one --set apart."
     place, equals, value = text.partition("=")
     if not equals or "." not in place:
         raise InputError(f"--set {text:.80}: NAME.PARAMETER=VALUE is expected, such as "
@@ -126,7 +133,7 @@ def parse_set(
 def from_the_run(
     p: Parameter,
 ) -> bool:
-    "Whether a run gives a parameter its value, where nobody sets it."
+    "Whether a parameter that you do not set gets its value from the run."
     return p.name in ("embedder", "seed") and p.place != "regeneration.seed"
 
 # %% ../../nbs/commands/parameters.ipynb #1aeda4e4
@@ -146,7 +153,7 @@ def make(
 def check_parameters(
     found: dict,  # Mechanism -> its parameters by name
 ):
-    "Refuse parameters that cannot be meant, by making each mechanism once."
+    "Refuse parameters that make no sense, by making each mechanism once."
     for mechanism, given in found.items():
         parameters(mechanism)
         if not isinstance(given, dict):
@@ -158,7 +165,7 @@ def check_parameters(
 def allowed(
     p: Parameter,
 ) -> str:
-    "What a parameter may be, in the words with which its class refuses everything else."
+    "The range of a parameter, in the words with which its class refuses everything else."
     if "bool" in p.kinds: return "true or false"
     impossible = -(10**9) if "int" in p.kinds else -1e9 if "float" in p.kinds else "?"
     try: MECHANISMS[p.mechanism](**{p.name: impossible})
@@ -186,7 +193,7 @@ SOURCES = {
 
 # %% ../../nbs/commands/parameters.ipynb #6bc1dd57
 def as_text(value) -> str:
-    "A value as somebody would type it."
+    "A value as you would type it."
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
@@ -238,7 +245,7 @@ def suggest_places(
 ) -> list[str]:
     "Parameters that an unknown option may have meant."
     bare = name.lstrip("-").replace("-", "_")
-    known = [p for mechanism in MECHANISMS for p in parameters(mechanism).values()]
+    known = all_parameters()
     joined = {f"{p.mechanism}_{p.name}": p.place for p in known}
     if bare.replace(".", "_") in joined: return [joined[bare.replace(".", "_")]]
     return [p.place for p in known if p.name == bare]
