@@ -24,6 +24,7 @@ import torch
 from .bench.speed import MemoryBench, SamplerBench, ScalingBench, StepBench
 from .bench.speed import bench_memory, bench_sampler, bench_scaling, bench_step
 from .bench.verifier import VerifierBench, bench_verifier
+from .commands import overview
 from .commands.jobs import Said, eval_record, evaluate_model, free_directory, progress_lines
 from .commands.jobs import run_directory, summary_line, train
 from .commands.make import build_mechanisms, build_policy, generated, own_rewards
@@ -34,7 +35,7 @@ from .commands.own import fitted_lines, fitting
 from .commands.parameters import MECHANISMS, explain, parse_set
 from .commands.settings import RUN_CHOICES, RUN_FIELDS, EvalConfig, RunConfig, Setting
 from .commands.settings import _from_file, check_run, defaults, flat, from_source, nested
-from .commands.settings import parse_ks, parse_names, renamed, with_fractions
+from .commands.settings import fitting_ks, parse_ks, parse_names, renamed, with_fractions
 from .commands.settings import without_effect
 from .policy import keep_freed_memory, load_policy
 from .running.ranks import join, leave
@@ -196,6 +197,8 @@ def train_settings(
         print(help_text(parser, args.rows, args.help_all), end="")
         raise SystemExit(0)
     config = RunConfig(**with_fractions(_values(args.rows)))
+    if args.rows["eval_k"].source == "default":
+        config = replace(config, eval_k=fitting_ks(config.eval_k, config.eval_samples))
     parse_names(config.mechanisms, "mechanism", MECHANISMS)
     parse_names(config.benchmarks, "benchmark", BENCHMARKS)
     parse_ks(config.eval_k, config.eval_samples)
@@ -230,6 +233,7 @@ def eval_settings(
     args = parser.parse(argv)
     known = {f.name for f in fields(EvalConfig)}
     config = EvalConfig(**{name: value for name, value in vars(args).items() if name in known})
+    if "k" not in vars(args): config = replace(config, k=fitting_ks(config.k, config.samples))
     if config.benchmarks == "all": config = replace(config, benchmarks=SUITE)
     names = parse_names(config.benchmarks, "benchmark", BENCHMARKS)
     if not (names or config.problems):
@@ -393,3 +397,6 @@ def bench_main(
 ) -> int:  # Exit status
     "Measure on this machine: `extra-bench`."
     return _command("extra-bench", _bench_job, argv)
+
+# %% ../nbs/14_commands.ipynb #cmdmain2
+if __name__ == "__main__" and sys.argv[0].endswith("cli.py"): sys.exit(overview.main())

@@ -149,6 +149,46 @@ def test_a_run_is_resumed_with_its_own_settings(tmp_path):
     assert json.loads((tmp_path / "r" / "config.json").read_text())["train_problems"] == 8
 
 
+def test_a_finished_run_is_left_alone_until_more_steps_are_asked_for(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "r"
+    assert train_main([*SHORT, "--out", str(out), "--eval-samples", "2"]) == 0
+    written = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != "log.txt"}
+    with monkeypatch.context() as m:
+        m.setattr("extra_nb.commands.jobs.build_policy", lambda *args: pytest.fail("a model is built"))
+        for steps in ([], ["--steps", "1"]):
+            capsys.readouterr()
+            assert train_main(["--resume", str(out), *steps]) == 0
+            (line,) = capsys.readouterr().out.splitlines()
+            assert line.startswith(f"{out} is finished: it has made 2 of {steps[-1] if steps else 2} steps") and "--steps N" in line
+    assert written == {p: p.stat().st_mtime_ns for p in written}
+    assert train_main(["--resume", str(out), "--steps", "3"]) == 0
+    assert sum(1 for _ in open(out / "metrics.jsonl")) == 3
+    assert {"pass@1", "pass@2"} <= json.loads((out / "eval.json").read_text())["after"].keys()
+
+
+@pytest.mark.parametrize("argv", [["--sampler", "vllm"], ["--problems-per-step", "100"], ["--rewards", "nothere.py:f"], ["--track", "nowhere:f"], ["--track", "wandbb"],
+                                  ["--model", "no/such-model"], ["--heldout", "100000"], ["--max-new-tokens", "1000000"]])
+def test_a_mistake_leaves_no_folder(argv, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "vllm" else found(name, *more))
+    assert train_main(["--preset", "tiny", *argv]) == 2
+    assert list(tmp_path.rglob("*.*")) == [] and not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize("argv", [["--problems", "nothere.jsonl"], ["--benchmarks", "math500"], ["--problems", "arithmetic", "--model", "no/such-model"]])
+def test_a_mistake_in_an_evaluation_leaves_no_folder(argv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert eval_main(argv) == 2 and not list(tmp_path.glob("runs/*"))
+
+
+def test_the_usual_k_follows_the_samples(tmp_path, capsys):
+    assert eval_main(["--model", "tiny", "--problems", "arithmetic:2", "--limit", "2", "--samples", "4", "--max-new-tokens", "8", "--out", str(tmp_path / "e")]) == 0
+    assert "pass@4 " in capsys.readouterr().out
+    assert eval_main(["--model", "tiny", "--problems", "arithmetic:2", "--samples", "4", "--k", "16"]) == 2
+    assert "k=16: must lie between 1 and the 4 samples" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("adapter", ["none", "lora"])
 def test_the_kl_of_a_resumed_run_is_measured_from_after_the_warm_start(adapter, tmp_path):
     argv = [*SHORT, "--heldout", "0", "--kl-coef", "0.1", "--adapter", adapter]

@@ -51,7 +51,7 @@ ORDER = """
     engines.backends methods.signatures methods.rewards methods.replay
     running.settings running.hooks running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
     running.saving running.stopping running.trackers train
-    evaluate commands.names commands.parameters commands.settings running.figures running.report
+    evaluate commands.overview commands.completion commands.names commands.parameters commands.settings running.figures running.report
     commands.options commands.make commands.own commands.jobs
     bench.child bench.verifier bench.speed cli
     lab.toy lab.world lab.arms lab.paired lab.figures lab.laboratory

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['run_directory', 'free_directory', 'make_folder', 'Said', 'progress_lines', 'eval_record', 'summary_line', 'train',
-           'evaluate_model']
+__all__ = ['run_directory', 'free_directory', 'make_folder', 'no_leftovers', 'Said', 'progress_lines', 'eval_record',
+           'summary_line', 'train', 'evaluate_model']
 
 # %% ../../nbs/commands/jobs.ipynb #134b47ee
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
 from pathlib import Path
@@ -64,6 +65,19 @@ def make_folder(folder: Path):
     try: folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise InputError(f"{str(folder)!r} cannot be made: {e.strerror or e}") from None
+
+# %% ../../nbs/commands/jobs.ipynb #left0002
+@contextmanager
+def no_leftovers(
+    folder: Path,  # For results; made inside
+):
+    "If an error ends the work inside, remove a new folder that holds nothing but log.txt."
+    new = not folder.exists()
+    try: yield
+    except BaseException:
+        made = new and folder.is_dir()
+        if made and {p.name for p in folder.iterdir()} <= {"log.txt"}: shutil.rmtree(folder)
+        raise
 
 # %% ../../nbs/commands/jobs.ipynb #bdb8454f
 class Said:
@@ -293,7 +307,29 @@ def train(
     notes: tuple[str, ...] = (),  # Lines about the settings, printed first
 ) -> dict:  # The contents of eval.json
     "The whole main job: read, check, build, warm start, evaluate, train, evaluate, report."
-    run = _read(config, out, resume, ranks or Ranks(), notes)
+    ranks = ranks or Ranks()
+    with no_leftovers(out) if ranks.leads else nullcontext():
+        former, results = ranks.lead(lambda: _begun(out, resume))
+        done = ranks.lead(lambda: _finished(config, out, results) if resume else "")
+        if done:
+            Said(out, aloud=ranks.leads)(done)
+            return results
+        run = _read(config, out, ranks, notes, former, results)
+        return _train(run, preset_name, resume, before_training)
+
+
+def _finished(config: RunConfig, out: Path, results: dict) -> str:
+    "A line that says so if the run in `out` has made all its steps and was evaluated; else empty."
+    saved = (out / "model").exists() and ("after" in results or "before" not in results)
+    steps = int(last_checkpoint(out, contents=False).name.removeprefix("step-"))
+    if not saved or steps < config.steps: return ""
+    return (f"{out} is finished: it has made {steps} of {config.steps} steps, so nothing is done; "
+            f"--steps N with a larger N trains on")
+
+
+def _train(run: _Run, preset_name: str, resume: bool, before_training) -> dict:
+    "Build the trainer, evaluate, train, evaluate, report."
+    config = run.config
     workers = config.verifier_workers or None
     with Verifier(timeout=config.verifier_timeout, workers=workers) as run.verifier:
         _start_worker(run.verifier)
@@ -316,9 +352,8 @@ def train(
     return run.results
 
 
-def _read(config: RunConfig, out: Path, resume: bool, ranks: Ranks, notes) -> _Run:
-    "Read problems and earlier records, and make all checks that need no model."
-    former, results = ranks.lead(lambda: _begun(out, resume))
+def _read(config: RunConfig, out: Path, ranks: Ranks, notes, former: dict, results: dict) -> _Run:
+    "Read problems, and make all checks that need no model."
     say = Said(out, aloud=ranks.leads)
     for line in (f"run directory: {out}", *notes): say(line)
     tracker = ranks.each(lambda: _tracker(config, out) if ranks.leads else None)
@@ -386,6 +421,11 @@ def evaluate_model(
     out: Path,  # For eval.json and the responses
 ) -> dict:  # The contents of eval.json
     "Evaluate a model on each set and write down every response."
+    with no_leftovers(out): return _evaluate_model(config, out)
+
+
+def _evaluate_model(config: EvalConfig, out: Path) -> dict:
+    "The work of `evaluate_model`."
     ks = parse_ks(config.k, config.samples)
     make_folder(out)
     say, found = Said(out), []

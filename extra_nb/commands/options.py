@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['GROUPS', 'EXAMPLES', 'field_type', 'comments_of', 'add_option', 'add_fields', 'TrainParser', 'value_in_effect',
-           'help_text']
+__all__ = ['COMPLETION', 'GROUPS', 'EXAMPLES', 'field_type', 'comments_of', 'add_option', 'add_fields', 'TrainParser',
+           'value_in_effect', 'help_text']
 
 # %% ../../nbs/commands/options.ipynb #eeabe348
 import argparse
+import sys
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 
 from fastcore.docments import docments
 
+from .completion import completion
 from .names import _bare, _ours, unknown_option
 from .parameters import MECHANISMS, OLD_NAMES, PLACES, SHORT, as_text, parameter
 from .parameters import read_value, suggest_places
@@ -24,6 +26,9 @@ from ..train import CHOICES
 from ..types import InputError
 
 # %% ../../nbs/commands/options.ipynb #30a24323
+COMPLETION = "--print-completion"
+
+
 class _Parser(argparse.ArgumentParser):
     "An argument parser that answers a mistake with one line and the nearest known name."
     all_options = "; --help lists all"
@@ -34,6 +39,10 @@ class _Parser(argparse.ArgumentParser):
 
     def parse(self, argv: list[str] | None) -> argparse.Namespace:
         "Read a command line; anything unknown is an error."
+        words = sys.argv[1:] if argv is None else list(argv)
+        if COMPLETION in words:
+            print(completion(self, "".join(words[words.index(COMPLETION) + 1:][:1])))
+            raise SystemExit(0)
         namespace, unknown = self.parse_known_args(argv)
         if unknown: raise self._unknown(unknown[0])
         return namespace
@@ -140,7 +149,8 @@ EXAMPLES = """examples:
   extra-train --preset grpo                 the same without the paper's mechanisms
   extra-train --set novelty.gamma=0.3       a parameter of a mechanism; --explain novelty lists them
   extra-train --config mine.yaml --show     what would be run, and where each setting comes from
-  extra-train --resume runs/quickstart-1    go on where a run stopped"""
+  extra-train --resume runs/quickstart-1    go on where a run stopped
+  extra-train --print-completion bash       a script that completes options in your shell"""
 _DIRECTIONS = {  # options that are no settings, but say what the command has to do
     "--preset": dict(metavar="NAME", help="sets of settings, separated by commas: "),
     "--config": dict(metavar="FILE", help="settings from a JSON, YAML or TOML file, for instance "

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['RUN_CHOICES', 'RUN_FIELDS', 'RunConfig', 'check_run', 'effective', 'recorded', 'parse_names', 'parse_ks',
-           'EvalConfig', 'flat', 'nested', 'with_fractions', 'Setting', 'defaults', 'from_source', 'read_settings',
-           'renamed', 'without_effect']
+           'fitting_ks', 'EvalConfig', 'flat', 'nested', 'with_fractions', 'Setting', 'defaults', 'from_source',
+           'read_settings', 'renamed', 'without_effect']
 
 # %% ../../nbs/commands/settings.ipynb #0503b2fd
 import json
@@ -199,6 +199,15 @@ def parse_ks(
     if ks[0] < 1 or ks[-1] > samples:
         raise InputError(f"k={wrong}: must lie between 1 and the {samples} samples per problem")
     return ks
+
+
+def fitting_ks(
+    text: str,  # Numbers separated by commas, which nobody asked for
+    samples: int,
+) -> str:  # Of the same form; a k above the samples is replaced by the samples
+    "The usual k of pass@k, for fewer samples than usual."
+    ks = parse_ks(text, 10**9)
+    return ",".join(map(str, sorted({min(k, samples) for k in ks})))
 
 # %% ../../nbs/commands/settings.ipynb #b8f8651d
 @dataclass(frozen=True)
