@@ -185,6 +185,11 @@ class Evaluation:
         "(N,) pass@k of each problem."
         return pass_at_k(self.n, self.correct, k)
 
+    def __repr__(self) -> str:
+        "In one line: the sizes and pass@1."
+        size = f"{len(self.results)} problems x {self.n} responses"
+        return f"<evaluation on {self.name}: {size}, pass@1 {self.scores(1).mean():.3f}>"
+
 # %% ../nbs/13_evaluate.ipynb #2844b8f7
 def _check_ids(name: str, ids) -> None:
     "No problem may occur twice."

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['REASONS', 'Turn', 'Problem', 'Request', 'Rollout', 'Verdict', 'Group', 'stable_hash', 'generator', 'InputError',
-           'unknown_name', 'one_line', 'cache_home']
+__all__ = ['REASONS', 'Turn', 'Problem', 'Request', 'shorten', 'Rollout', 'Verdict', 'Group', 'stable_hash', 'generator',
+           'InputError', 'unknown_name', 'one_line', 'cache_home']
 
 # %% ../nbs/01_types.ipynb #f020b167
 import difflib
 import hashlib
 import os
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import torch
@@ -60,6 +61,16 @@ class Request:
         if not self.prefix_ids: return self.problem.id
         return f"{self.problem.id}+{stable_hash(*self.prefix_ids) & 0xFFFFFFFF:08x}"
 
+# %% ../nbs/01_types.ipynb #shrt0001
+def shorten(
+    text: str,
+    width: int = 60,  # Characters at most
+    end: bool = False,  # Keep the end instead of the beginning
+) -> str:
+    "A part of a text that is too long to be shown."
+    if len(text) <= width: return text
+    return "…" + text[1 - width :] if end else text[: width - 1] + "…"
+
 # %% ../nbs/01_types.ipynb #a19722e2
 @dataclass(frozen=True, eq=False)
 class Rollout:
@@ -87,6 +98,11 @@ class Rollout:
         "(K+T,) H_t in nats for every token of `trajectory_ids`."
         before = torch.tensor(self.request.prefix_entropies, dtype=torch.float32)
         return torch.cat([before, self.entropies.float()])
+
+    def __repr__(self) -> str:
+        "In one line: response 0 to toy/1: 12 tokens, stop, '2+3=5'."
+        size = f"{len(self.tokens)} tokens, {self.finish_reason}"
+        return f"<response {self.index} to {self.problem.id}: {size}, {shorten(self.text)!r}>"
 
 # %% ../nbs/01_types.ipynb #c78098be
 REASONS = ("correct", "wrong", "no_answer", "unparseable", "timeout")
@@ -129,6 +145,21 @@ class Group:
     def total_rewards(self) -> Tensor:
         "(G,) the task reward plus every named part."
         return sum(self.reward_parts.values(), self.rewards)
+
+    def __repr__(self) -> str:
+        "In one line: how many are right, and the rewards."
+        rewards = ", ".join(f"{r:g}" for r in self.total_rewards.tolist())
+        right = f"{int(self.correct.sum())} of {len(self.rollouts)} right"
+        return f"<group of {self.problem.id}: {right}, rewards [{rewards}]>"
+
+    def _repr_html_(self) -> str:
+        "A table for notebooks: verdict, reward, tokens and the end of each response."
+        names = ("response", "verdict", "reward", "tokens", "ends with")
+        rows = ["<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"]
+        for r, v, reward in zip(self.rollouts, self.verdicts, self.total_rewards.tolist()):
+            values = (r.index, v.reason, f"{reward:g}", len(r.tokens), shorten(r.text, end=True))
+            rows.append("<tr>" + "".join(f"<td>{escape(str(x))}</td>" for x in values) + "</tr>")
+        return f"<p>{escape(shorten(self.problem.prompt))}</p><table>{''.join(rows)}</table>"
 
 # %% ../nbs/01_types.ipynb #7042343f
 def stable_hash(
