@@ -439,8 +439,8 @@ def _measure(
     if eligible.any(): metrics["novelty/mean"] = novelty[eligible].mean().item()
     spreads = [n[e].std().item() for n, e in zip(novelty, eligible) if e.sum() >= 2]
     if spreads: metrics["novelty/spread"] = sum(spreads) / len(spreads)
-    paid = sum([b.mean().item() for b in bonus])
-    size = sum([self._sizes.get(g.rollouts[0], 0.0) for g in groups])
+    paid = sum(b.mean().item() for b in bonus)
+    size = sum(self._sizes.get(g.rollouts[0], 0.0) for g in groups)
     # a bonus without any advantage has no ratio
     if size or not paid: metrics["novelty/bonus_ratio"] = paid / size if paid else 0.0
     return metrics

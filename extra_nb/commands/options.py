@@ -103,14 +103,14 @@ def add_fields(
     parser,  # A parser, or a group of one
     config_class,  # A dataclass whose comments become the help texts
     names: Iterable[str] | None = None,  # Only these fields; None: all
-    choices: dict = {},  # Field -> the values that help shows for it
+    choices: dict | None = None,  # Field -> the values that help shows for it
 ):
     "Add one option for each field."
     comments = comments_of(config_class)
     for f in fields(config_class):
         if names is not None and f.name not in names: continue
         text = f"{comments.get(f.name, '')} (default: {as_text(f.default)})"
-        add_option(parser, f.name, field_type(f.type), text, choices.get(f.name, ()))
+        add_option(parser, f.name, field_type(f.type), text, (choices or {}).get(f.name, ()))
 
 # %% ../../nbs/commands/options.ipynb #ba406d59
 GROUPS = {
