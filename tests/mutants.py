@@ -8,6 +8,8 @@ smallest for the largest. The cells before it have run; the mutant and the cells
 is **killed** if one of them fails or takes too long, and **survives** if all pass. Error messages, type hints and strings
 are left alone, since they hold no formula.
 """
+import __future__
+
 import argparse
 import ast
 import contextlib
@@ -119,7 +121,9 @@ def mutants_of(page: str, cell: str, source: str):
 
 def run_cell(name: str, source: str, space: dict) -> None:
     body = "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.splitlines())
-    exec(compile(body, name, "exec"), space)
+    # `from __future__ import annotations` holds for all later cells of a page
+    flags = space["annotations"].compiler_flag if isinstance(space.get("annotations"), __future__._Feature) else 0
+    exec(compile(body, name, "exec", flags, dont_inherit=True), space)
 
 
 def quietly():

@@ -23,9 +23,11 @@ from pathlib import Path
 
 import torch
 
-from .arms import ARMS, Arm, counted, curve_of, find_arm, read_result, result_path, run_once
+from .arms import ARMS, Arm, counted, curve_of, find_arm, read_result, result_path
+from .arms import run_once
 from ..running.checkpoints import checkpoints, write_whole
-from ..cli import MECHANISMS, RUN_FIELDS, RunConfig, _command, _Parser, flat, preset, train, with_fractions
+from ..cli import MECHANISMS, RUN_FIELDS, RunConfig, _command, _Parser, flat, preset
+from ..cli import train, with_fractions
 from ..commands.parameters import PLACES
 from ..commands.settings import recorded
 from ..evaluate import Evaluation
@@ -278,7 +280,8 @@ def run_line(
     result: dict,
 ) -> str:
     "A run in a line."
-    spec, first, last = result["spec"], result["points"][0], result["points"][-1]
+    spec = result["spec"]
+    first, last = result["points"][0], result["points"][-1]
     scores = "  ".join(f"{k} {100 * first[k]:.1f} -> {100 * last[k]:.1f}" for k in SCORES)
     name = f"{spec['regime']['name']}/{spec['arm']['name']}-{spec['seed']}"
     return f"{name}  {scores}  {result['tokens']} tokens  {result['seconds']:.0f} s"
@@ -304,7 +307,8 @@ def question_table(
     "The plan's questions, answered."
     table = difference_table(points, plan.questions)
     ends = [interval or (float("nan"),) * 2 for interval in table.pop("interval")]
-    table["low"], table["high"] = ([100 * x for x in side] for side in zip(*ends))
+    table["low"] = [100 * low for low, _ in ends]
+    table["high"] = [100 * high for _, high in ends]
     table["difference"] = 100 * table.pop("mean")
     asked, answer = ["regime", "before", "after", "score"], ["difference", "low", "high"]
     return table[[*asked, "seeds", *answer, "up", "p", "p_holm"]]
@@ -315,6 +319,7 @@ def in_words(
 ) -> str:  # Markdown, a line for each question
     "A table of answers as sentences."
     def sentence(row):
+        "The answer to one question."
         verdict = "clear of chance" if row.p_holm < 0.05 else "not clear of chance"
         return (f"- {row.regime}: {row.after} against {row.before}, {row.score}: "
                 f"{row.difference:+.1f} points ({row.low:+.1f} to {row.high:+.1f}), "
@@ -372,7 +377,7 @@ class RealPlan:
     def config(self, arm: RealArm, seed: int) -> RunConfig:
         "The settings of a run; tokens end it, not steps or minutes, unless it has fewer steps."
         own = {**self.settings, **arm.settings}
-        known = {*RUN_FIELDS, *MECHANISMS, *PLACES}  # parameters of mechanisms also under their names of before
+        known = {*RUN_FIELDS, *MECHANISMS, *PLACES}  # short and old names of parameters too
         for name in own:
             if name not in known: raise unknown_name(f"setting in plan {self.name!r}", name, known)
         ends = {"steps": 100_000, "max_minutes": 0.0, "total_minutes": 0.0}
@@ -491,6 +496,7 @@ def run_real(
         others = [read_result(p) for p in paths if p.exists()]
 
         def alike():
+            "Refuse to go on if this run does not begin like the others of its seed."
             right = _evaluation(run, "before").correct.tolist()
             began_alike([*others, {"spec": spec, "points": [{"correct": right}]}])
 
@@ -564,7 +570,10 @@ def _lab_job(argv):
         raise InputError("nothing to run: --quick, or --plan FILE; --list names arms and regimes")
     if args.jobs < 0: raise InputError(f"jobs={args.jobs}: 0 (one for each core) or more")
     plan = QUICK if args.quick else read_plan(args.plan)
-    def say(line): print(line, flush=True)
+
+    def say(line):
+        "Print a line at once, also into a file."
+        print(line, flush=True)
 
     # runs of a real model have reports of their own
     if isinstance(plan, RealPlan): return report(plan, run_real(plan, args.out, say), figures=False)
@@ -594,8 +603,10 @@ def listing() -> str:
 def _beginning(regime: str, results: list[dict]) -> str:
     "The competence of a base policy in a line."
     first = [r["points"][0] for r in results if r["spec"]["regime"]["name"] == regime]
-    # in the laboratory all runs begin the same
-    def mean(name): return sum(p[name] for p in first) / len(first)
+
+    def mean(name):
+        "Over the runs, which in the laboratory all begin the same."
+        return sum(p[name] for p in first) / len(first)
 
     wrong, mixed, right = (f"{mean(name):.0%}" for name in ("all_wrong", "mixed", "all_correct"))
     return (f"{regime}: base policy pass@1 {100 * mean('pass@1'):.1f}, "
@@ -611,7 +622,10 @@ def report(
 ):
     "Tables, figures and where they are."
     names = {arm.name for arm in plan.arms}
-    def asked(spec): return spec["arm"]["name"] in names and spec["seed"] in plan.seeds
+
+    def asked(spec):
+        "Whether a result belongs to the plan."
+        return spec["arm"]["name"] in names and spec["seed"] in plan.seeds
 
     results = [r for r in load_results(folder) if asked(r["spec"])]
     if isinstance(plan, RealPlan): began_alike(results)

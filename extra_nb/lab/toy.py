@@ -27,7 +27,8 @@ def products(
     largest: int = 6,  # Largest factor, from 3 to 9; the smallest is 2
 ) -> list[Problem]:  # (largest - 1)**2 of them, in order
     "Every product of two factors, as a problem."
-    if not 3 <= largest <= 9: raise InputError(f"largest must be from 3 to 9, one digit; got {largest}")
+    if not 3 <= largest <= 9:
+        raise InputError(f"largest must be from 3 to 9, one digit; got {largest}")
     factors = range(2, largest + 1)
     return [Problem(f"product/{a}*{b}", f"{a}*{b}", str(a * b), "product", min(a, b) - 1)
             for a, b in itertools.product(factors, factors)]
@@ -92,7 +93,9 @@ def warm_started(
     lessons = [part for problem, text in examples for part in (problem.prompt, text)]
     name = stable_hash(weights_hash(policy), *lessons, steps, batch_size, lr, seed, *made_with)
     folder = cache_home(cache) / "warm" / f"{name:016x}"
+
     def teach():
+        "Fine-tune the policy."
         if say: say(f"teaching the policy, {steps} updates (once) ...")
         warm_start(policy, examples, steps, batch_size, lr, seed)
 

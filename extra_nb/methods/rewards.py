@@ -42,6 +42,7 @@ def verified_reward(
     verifier = verifier or Verifier()
 
     def correct(problem: Problem, response: str) -> float:
+        "1.0 for a correct response, otherwise 0.0."
         (verdict,) = verifier.judge([problem], [response])
         return float(verdict.correct)
 
@@ -71,12 +72,14 @@ def trl_reward(
     "The verifier as a reward function for TRL's GRPOTrainer."
     own: dict[int, Verifier] = {}  # process id -> its verifier
 
-    def judges() -> Verifier:  # a copy of this process that a launcher forked needs its own
+    def judges() -> Verifier:
+        "The verifier of this process; a copy of it that a launcher forked needs its own."
         if verifier is not None: return verifier
         if os.getpid() not in own: own[os.getpid()] = Verifier()
         return own[os.getpid()]
 
     def correct(completions, log_metric=None, log_extra=None, **columns) -> list[float | None]:
+        "1.0 for a correct completion, otherwise 0.0; None where there is no gold answer."
         if answer_column not in columns:
             raise unknown_name("column", answer_column, set(columns) - _NO_COLUMNS)
         golds = columns[answer_column]
@@ -166,8 +169,8 @@ class CustomReward(Mechanism):
         self.name = "rewards " + ", ".join(functions)
         self.failed = Counter()  # name of a reward -> failures in this step
         workers = Verifier(timeout, workers).workers  # refuses what a verifier would refuse
-        packed, limit = _packed(functions), int(memory * 2**30)
-        self._pool = Pool("extra_nb.verify.worker:user_functions", workers, timeout, packed, limit)
+        self._pool = Pool("extra_nb.verify.worker:user_functions", workers, timeout,
+                          _packed(functions), int(memory * 2**30))
 
     def setup(
         self,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'MIXED', 'CUT', 'TIMEOUTS', 'REGENERATED', 'BONUS', 'SMALL_BONUS', 'KL',
+__all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'MIXED', 'REGENERATED', 'CUT', 'TIMEOUTS', 'BONUS', 'SMALL_BONUS', 'KL',
            'DRIFT', 'NO_ANSWER', 'UNREADABLE', 'NO_RISE', 'STALE', 'recent', 'tenths', 'helpful_group_size', 'alarms']
 
 # %% ../../nbs/running/alarms.ipynb #518ba8f6
@@ -83,7 +83,8 @@ def _drift(history: list[dict]) -> float:
 
 # %% ../../nbs/running/alarms.ipynb #8b3ee673
 ENTROPY_LOW, ENTROPY_HIGH = 0.2, 2.0  # times the entropy of the first steps
-MIXED, CUT, TIMEOUTS, REGENERATED = 0.1, 0.2, 0.02, 0.25  # shares of groups or responses
+MIXED, REGENERATED = 0.1, 0.25  # shares of the groups
+CUT, TIMEOUTS = 0.2, 0.02  # shares of the responses
 BONUS, SMALL_BONUS = 0.5, 0.005  # times a typical advantage
 KL, DRIFT = 0.5, 0.05  # nats per token
 NO_ANSWER, UNREADABLE = 0.5, 0.05  # shares of the last responses
@@ -146,7 +147,9 @@ def _step_alarms(history: list[dict], group_size: int | None) -> dict[str, str]:
 # %% ../../nbs/running/alarms.ipynb #b6f9bb6b
 def _run_alarms(history: list[dict]) -> dict[str, str]:
     "Alarms that need the whole run."
-    def ends(name): return tenths([m[name] for m in history if m.get(name) is not None])
+    def ends(name):
+        "How a metric began and how it ended."
+        return tenths([m[name] for m in history if m.get(name) is not None])
 
     found = {}
     (_, silent), (_, unread) = ends("verdict/no_answer"), ends("verdict/unparseable")

@@ -80,6 +80,7 @@ def pack(
     tensors: dict[str, Tensor] = {}
 
     def walk(x):
+        "A part of the state, with references for tensors."
         if isinstance(x, Tensor):
             name = str(len(tensors))
             tensors[name] = x.detach().cpu().contiguous()
@@ -133,7 +134,7 @@ def read_state(
 def checksum(
     path: Path,
 ) -> str:  # SHA-256 as hexadecimal digits, as `sha256sum` prints it
-    "What two files have in common only if they are the same."
+    "A number that is the same for two files only if their contents are."
     found, part = hashlib.sha256(), memoryview(bytearray(2**20))
     with open(path, "rb", buffering=0) as f:
         while n := f.readinto(part): found.update(part[:n])
@@ -302,7 +303,7 @@ def outdated(
 def fingerprint(
     model: nn.Module,
 ) -> str:  # The same for models that a checkpoint can be exchanged between
-    "What a model must have in common with the one whose checkpoint it loads."
+    "What two models must have in common to load each other's checkpoints."
     parts = []
     for name, p in model.named_parameters():
         parts += [name, str(tuple(p.shape)), str(p.dtype)]
@@ -356,7 +357,8 @@ class _Basis(NamedTuple):
 
 def _bases(card: dict, here: dict) -> list[_Basis]:
     "Where the bases of mechanisms differ; older cards do not name them."
-    was, now, found = card.get("rests_on", {}), here.get("rests_on", {}), []
+    was, now = card.get("rests_on", {}), here.get("rests_on", {})
+    found = []
     for name in was:
         a, b = was[name], now.get(name)
         if not a or not b or a == b: continue
@@ -368,7 +370,7 @@ def changes(
     card: dict,  # From `read_card`
     here: dict,  # The same of the run that goes on
 ) -> list[str]:  # Lines for the reader; empty if nothing is different
-    "What is different, and may be."
+    "Differences that do not keep a run from going on."
     here = json.loads(json.dumps(here))
     was, now = ({**c["settings"], "model": c["model"]["name"]} for c in (card, here))
     names = [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
@@ -379,8 +381,9 @@ def changes(
         if ours != v: versions.append(f"{name} {ours} (was {v})")
     lines = [f"changed since the checkpoint: {', '.join(settings)}"] if settings else []
     for b in _bases(card, here):
-        if not b.sure: lines.append(f"the vectors in {b.name} were made by {b.was}, now by {b.now}; "
-                                    "if that is not the same, start anew")
+        if b.sure: continue  # `unfit` refuses it
+        lines.append(f"the vectors in {b.name} were made by {b.was}, now by {b.now}; "
+                     "if that is not the same, start anew")
     if versions:
         lines.append(f"other versions than the checkpoint's: {', '.join(versions)}; "
                      "numbers may differ in their last digits")

@@ -38,7 +38,7 @@ def versions() -> dict[str, str | None]:  # None: not installed
 
 
 def environment() -> dict:  # Versions, Python, platform, git commit of the working folder if any
-    "What a result depends on besides its settings."
+    "The versions, the system and the commit that a result depends on."
     commit = None
     if shutil.which("git"):
         call = ["git", "rev-parse", "HEAD"]
@@ -55,10 +55,10 @@ def rollout_record(
     advantages: list[float] | None,  # Final advantages of the group; None if it was dropped
 ) -> dict:
     "One line of rollouts/step-N.jsonl: what was generated, how it was judged, what it earned."
-    r, v, request = group.rollouts[i], group.verdicts[i], group.request
+    r, v = group.rollouts[i], group.verdicts[i]
     asked = {"step": step, "problem": r.problem.id, "prompt": r.problem.prompt,
-             "answer": r.problem.answer, "origin": request.origin,
-             "prefix_tokens": len(request.prefix_ids)}
+             "answer": r.problem.answer, "origin": group.request.origin,
+             "prefix_tokens": len(group.request.prefix_ids)}
     said = {"sample": i, "text": r.text, "tokens": len(r.tokens), "finish_reason": r.finish_reason}
     judged = {"correct": v.correct, "reason": v.reason, "extracted": v.extracted,
               "reward": group.rewards[i].item()}
@@ -123,7 +123,7 @@ class RunDirectory:
         self.write_log()
 
     def write_log(self):
-        "Write all that the log lacks; what cannot be written stays until it can."
+        "Write everything that the log lacks; if that fails, the rest waits for the next call."
         while self.unwritten:
             metrics, rows = self.unwritten[0]
             if rows:

@@ -28,13 +28,18 @@ from ..evaluate import Evaluation, ProblemResult
 from ..types import InputError
 
 # %% ../../nbs/running/figures.ipynb #2bb5eded
-METRICS, EVALS, CONFIG = "metrics.jsonl", "eval.json", "config.json"
+METRICS = "metrics.jsonl"
+EVALS = "eval.json"
+CONFIG = "config.json"
 
 # %% ../../nbs/running/figures.ipynb #61f5abfc
 def _invented_curves(steps: int, seed: int) -> dict[str, np.ndarray]:
     "metric -> its value at each step"
     rng, t = np.random.default_rng(seed), np.linspace(0, 1, steps)
-    def noise(size): return rng.normal(0, size, steps)
+
+    def noise(size):
+        "A random number for each step, of this standard deviation."
+        return rng.normal(0, size, steps)
 
     regenerated = np.where(t >= 0.25, 4, 0)
     curves = {
@@ -75,6 +80,7 @@ def _invented_evaluation(rates: np.ndarray, rng: np.random.Generator) -> Evaluat
 def _invented_rollouts(step: int) -> list[dict]:
     "Three logged responses to one problem."
     def row(text, reason, origin):
+        "A line of rollouts/step-N.jsonl, as far as reports read it."
         return {"step": step, "prompt": "4+2", "answer": "6", "text": text, "reason": reason,
                 "origin": origin}
 
@@ -161,8 +167,12 @@ def ends(
 
 # %% ../../nbs/running/figures.ipynb #dbfc8f04
 # seaborn's "colorblind" palette, and a grey
-BLUE, ORANGE, GREEN = "#0173b2", "#de8f05", "#029e73"
-PURPLE, RED, GREY = "#cc78bc", "#d55e00", "#7f7f7f"
+BLUE = "#0173b2"
+ORANGE = "#de8f05"
+GREEN = "#029e73"
+PURPLE = "#cc78bc"
+RED = "#d55e00"
+GREY = "#7f7f7f"
 SCREEN_DPI = 90
 _STYLING = threading.Lock()
 
@@ -381,7 +391,7 @@ def ks_of(
     evals: dict[str, dict],  # phase -> scores, as in EVALS
 ) -> list[int]:  # Ascending
     "Every k for which some evaluation has a pass@k."
-    names = {name for scores in evals.values() for name in scores}
+    names = set().union(*evals.values())
     matches = [re.fullmatch(r"pass@(\d+)", name) for name in names]
     return sorted(int(match[1]) for match in matches if match)
 

@@ -26,7 +26,9 @@ def micro_batches(
     budget: int,  # Padded tokens per micro-batch; a longer response gets one for itself
 ) -> list[list[int]]:  # Indices into `rollouts`; each appears once
     "Split rollouts into micro-batches of at most `budget` padded tokens."
-    def size(i): return len(rollouts[i].tokens)
+    def size(i):
+        "Tokens of a response."
+        return len(rollouts[i].tokens)
 
     groups: dict = {}
     for i, r in enumerate(rollouts): groups.setdefault(r.request.key, []).append(i)

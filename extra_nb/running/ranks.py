@@ -37,7 +37,7 @@ def shares(
 
 # %% ../../nbs/running/ranks.ipynb #7b7a23ed
 class Ranks:
-    "The processes of one run, as one of them sees them."
+    "The processes of one run, as seen by one of them."
 
     def __init__(
         self,
@@ -45,7 +45,9 @@ class Ranks:
         size: int = 1,  # How many there are
         minutes: float = 30.0,  # How long one waits for the others
     ):
-        self.rank, self.size, self.minutes = rank, size, minutes
+        self.rank = rank
+        self.size = size
+        self.minutes = minutes
 
     @property
     def leads(self) -> bool:
@@ -59,7 +61,7 @@ class Ranks:
 
     @contextmanager
     def _waiting(self):
-        "What the network says when another process is gone, as one line."
+        "Turn the error of the network about a lost process into one line."
         try: yield
         except RuntimeError as e:
             words = " ".join(str(e).split())[:100]
@@ -111,7 +113,7 @@ def each(
     self: Ranks,
     work: Callable,  # Without arguments
 ):  # What it returned here
-    "Do something in every process; what fails in one is raised in all."
+    "Do something in every process; an error in one of them is raised in all."
     if self.size == 1: return work()
     result, error = _outcome(work)
     _raise_first(self.gather(_portable(error)), error)
@@ -123,7 +125,7 @@ def together(
     self: Ranks,
     work: Callable,  # Without arguments; its result must be fit to be pickled
 ) -> list:  # What it returned on every rank, in their order
-    "Do something in every process and share the results; what fails in one is raised in all."
+    "Do something in every process and share the results; an error in one is raised in all."
     return self.gather(self.each(work))
 
 
@@ -159,7 +161,7 @@ def divide(
     key: Callable,  # Of an item: items of one key stay together
     work: Callable[[list], list],  # From some of the items to a result for each
 ) -> list:  # The results of all items, in their order
-    "Do something with each item, every rank with its share; what fails in one is raised in all."
+    "Do something with each item, each rank with its share; an error in one is raised in all."
     keys = [key(item) for item in items]
     own = self.own(dict.fromkeys(keys, 1))
     mine = [i for i, k in enumerate(keys) if k in own]
@@ -208,7 +210,8 @@ def join(
     minutes: float = 30.0,  # How long one process waits for the others
 ) -> Ranks:
     "The processes that a launcher has started; without one, this process alone."
-    env, gpus, backend = os.environ, torch.cuda.device_count(), "gloo"
+    env, gpus = os.environ, torch.cuda.device_count()
+    backend = "gloo"
     launched = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= env.keys()
     if not launched or env["WORLD_SIZE"] == "1": return Ranks()
     if gpus:

@@ -22,9 +22,9 @@ from .alarms import alarms
 from ..commands.settings import flat
 from ..evaluate import Evaluation, compare
 from .figures import CONFIG, EVALS, SCREEN_DPI, ends, ks_of
-from .figures import plot_entropy, plot_groups, plot_length, plot_novelty, plot_pass_at_k
-from .figures import plot_regeneration, plot_reward, plot_runs, plot_verdicts
-from .figures import png_bytes, read_jsonl, read_metrics
+from .figures import plot_entropy, plot_groups, plot_length, plot_novelty
+from .figures import plot_pass_at_k, plot_regeneration, plot_reward, plot_runs
+from .figures import plot_verdicts, png_bytes, read_jsonl, read_metrics
 from ..types import InputError
 
 # %% ../../nbs/running/report.ipynb #b4acedec
@@ -41,7 +41,9 @@ def read_json(
     return value
 
 # %% ../../nbs/running/report.ipynb #abf2a05a
-def _percent(share: float) -> str: return f"{100 * share:.1f}%"
+def _percent(share: float) -> str:
+    "A share in percent."
+    return f"{100 * share:.1f}%"
 
 
 def _count(number: float) -> str:
@@ -179,10 +181,13 @@ def summarise(
 # %% ../../nbs/running/report.ipynb #e19b2b8e
 def _history(metrics) -> list[dict]:
     "The log as the trainer has it: metrics that a step did not log are left out."
-    def logged(value): return value is not None and value == value  # only nan differs from itself
+    return [_logged(row) for row in metrics.to_dict("records")]
 
-    rows = metrics.to_dict("records")
-    return [{name: value for name, value in row.items() if logged(value)} for row in rows]
+
+def _logged(row: dict) -> dict:
+    "A row without the metrics that its step did not log."
+    # only nan differs from itself
+    return {name: x for name, x in row.items() if x is not None and x == x}
 
 
 def _when(at: list[int]) -> str:
@@ -286,23 +291,28 @@ def _plain(value) -> str:
     return str(value)
 
 
-def _text(value) -> str: return html.escape(_plain(value))
+def _text(value) -> str:
+    "A value as people read it, in HTML."
+    return html.escape(_plain(value))
 
 
 def _line(cells: Sequence, tag: str) -> str:
     "A row of a table in HTML."
-    return "<tr>" + "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in cells) + "</tr>"
+    parts = [f"<{tag}>{_text(cell)}</{tag}>" for cell in cells]
+    return f"<tr>{''.join(parts)}</tr>"
 
 
 def _table(rows: Sequence[Sequence], head: Sequence = ()) -> str:
     "A table in HTML."
     lines = [_line(head, "th")] if head else []
-    return "<table>" + "".join([*lines, *(_line(row, "td") for row in rows)]) + "</table>"
+    lines += [_line(row, "td") for row in rows]
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _list(items: Sequence[str]) -> str:
     "A list in HTML."
-    return "<ul>" + "".join(f"<li>{_text(item)}</li>" for item in items) + "</ul>"
+    lines = [f"<li>{_text(item)}</li>" for item in items]
+    return f"<ul>{''.join(lines)}</ul>"
 
 
 def _picture(figure, path: Path, title: str, caption: str) -> str:
@@ -413,7 +423,8 @@ def write_report(
 ) -> Path:  # RUN/report.html; the figures are also in RUN/figures
     "Write figures and one self-contained page about a run."
     run = Path(run)
-    metrics, evals, config = read_metrics(run), read_json(run / EVALS), read_json(run / CONFIG)
+    metrics = read_metrics(run)
+    evals, config = read_json(run / EVALS), read_json(run / CONFIG)
     both = {"before", "after"} <= evals.keys()
     gains = differences(run, run, ks_of(evals)) if both else {}
     sentences = [*summarise(metrics, evals, gains), *drawn_how(config)]
@@ -508,7 +519,9 @@ def unlike(
     runs = [Path(run) for run in runs]
     names, configs = _names(runs), [dict(_flat(flat(read_json(run / CONFIG)))) for run in runs]
     lines = []
-    for key in dict.fromkeys(key for config in configs for key in config):
+    keys: dict = {}  # in the order of the first run that has them
+    for config in configs: keys |= config
+    for key in keys:
         if key in _OF_ITS_OWN: continue
         sides = _sides({name: config.get(key) for name, config in zip(names, configs)})
         if sides: lines.append(f"{key}: {sides}")
@@ -559,11 +572,13 @@ def compare_runs(
 # %% ../../nbs/running/report.ipynb #90249d6f
 def _cell(row: dict, name: str) -> str:
     "A number of a comparison as text, with its interval if it has one."
-    value, bounds, sign = row[name], row.get(f"{name}_ci"), "+" if name.endswith("gain") else ""
+    value, bounds = row[name], row.get(f"{name}_ci")
     if _plain(value) == "–" or not name.startswith("pass@"): return _plain(value)
-    text = f"{100 * value:{sign}.1f}%"
+    form = "+.1f" if name.endswith("gain") else ".1f"
+    text = f"{100 * value:{form}}%"
     if not isinstance(bounds, list): return text
-    return f"{text} [{', '.join(f'{100 * x:{sign}.1f}' for x in bounds)}]"
+    low, high = (format(100 * x, form) for x in bounds)
+    return f"{text} [{low}, {high}]"
 
 
 def _readable(table) -> list[tuple]:

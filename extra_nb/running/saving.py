@@ -79,6 +79,7 @@ def save_run(
     if log.exists(): settle(log)
 
     def fill(folder):
+        "Write the files of the checkpoint."
         trainer.policy.save(folder / "model")
         write_state(folder, run_state(trainer))
 
@@ -103,8 +104,8 @@ def fitting_checkpoint(
         raise InputError(f"{folder} does not fit this run: {'; '.join(differs)}")
     if trainer.config.kl_coef:
         if not reference.is_dir():
-            raise InputError(f"{str(reference)!r} is not there: "
-                             "the KL penalty is measured from it; a run without one resumes with kl_coef=0")
+            raise InputError(f"{str(reference)!r} is not there: the KL penalty is measured from "
+                             "it; a run without one resumes with kl_coef=0")
         if read_card(reference) and (fault := damage(reference)):
             raise InputError(f"{str(reference)!r} is damaged, "
                              f"and the KL penalty is measured from it: {fault}")
@@ -124,8 +125,8 @@ def load_run(
     trainer,
     folder: Path,  # A whole checkpoint that fits
 ):
-    "Become what was saved. The mechanisms come first: they may still refuse."
-    state, policy, most = read_state(folder), trainer.policy, trainer.config.max_rows
+    "Load what was saved into the trainer. The mechanisms come first: they may still refuse."
+    state, policy = read_state(folder), trainer.policy
     for m in trainer.mechanisms: m.load_state_dict(state["mechanisms"][m.name])  # only on rank 0
     if trainer.config.kl_coef:
         policy.load_reference(_reference_of(folder))
@@ -138,6 +139,7 @@ def load_run(
     trainer.stream.load_state_dict(state["stream"])
     trainer.step_count = state["step"]
     trainer.tokens_generated = state["tokens_generated"]
+    most = trainer.config.max_rows
     trainer.rows = min(most, state.get("rows", most))
     trainer.changed = False
 
@@ -178,7 +180,9 @@ def resume_run(
     run: str | Path | None = None,  # Run directory or a checkpoint in it; None: the trainer's own
 ) -> int:  # The step that it continues after
     "Continue from the last whole checkpoint; of several processes, rank 0 decides from which."
-    def find(): return fitting_checkpoint(trainer, Path(run or trainer.directory.path))
+    def find():
+        "Rank 0 alone has a directory."
+        return fitting_checkpoint(trainer, Path(run or trainer.directory.path))
 
     folder = trainer.ranks.lead(find)
     trainer.ranks.each(lambda: load_run(trainer, folder))

@@ -35,6 +35,7 @@ class Signals:
             return
 
         def ask(signum, frame):
+            "Python calls this for a signal."
             if self.asked: raise KeyboardInterrupt(signum)
             self.asked = signum
             with suppress(RuntimeError):  # the signal came in the middle of another line
@@ -47,7 +48,7 @@ class Signals:
 
 # %% ../../nbs/running/stopping.ipynb #rstop012
 def fault_line(trainer, error: Exception) -> str:
-    "What went wrong; if nobody foresaw it, the details go to fault.txt."
+    "What went wrong, in one line; the details of an unexpected error go to fault.txt."
     if isinstance(error, RunStopped): return str(error)
     if out_of_memory(error): return f"stopped at step {trainer.step_count + 1}: out of memory"
     where = ""
@@ -61,7 +62,7 @@ def fault_line(trainer, error: Exception) -> str:
 
 @contextmanager
 def orderly_end(trainer):
-    "Whatever ends the run inside: save what is complete, say how to go on, and let workers go."
+    "If the run inside ends: save what is complete, say how to go on, and end the workers."
     try:
         with trainer.signals.heard(trainer.say): yield
     except InputError:

@@ -108,7 +108,8 @@ class Wandb:
         out: Path,  # Run directory
         record: dict,  # Settings of the run
     ):
-        self.out, self.record, self.run = out, record, None
+        self.out, self.record = out, record
+        self.run = None  # opened at the first step
 
     def __call__(self, metrics: dict):
         "Send the metrics of a step."
