@@ -33,7 +33,7 @@ from .running.directory import RunDirectory, rollout_lines
 from .running.hooks import Mechanisms
 from .running.memory import add_in_memory, draw_in_memory, micro_batches
 from .running.ranks import Ranks
-from .running.saving import open_run, resume_run, save_run
+from .running.saving import go_on, open_run, resume_run, save_run
 from .running.settings import check_choices, check_least, check_types
 from .running.steps import Clock, RunStopped, fixed_randomness, whole_step
 from .running.stopping import Signals, orderly_end
@@ -321,8 +321,11 @@ def step_line(
     "One line for the reader."
     m = metrics
     kinds = "/".join(f"{m[f'groups/{kind}']:.2f}" for kind in ("all_correct", "mixed", "all_wrong"))
-    parts = [f"step {m['step']}/{steps}", f"reward {m['reward/mean']:.3f}",
-             f"right/mixed/wrong groups {kinds}", f"entropy {m['policy/entropy']:.3f}"]
+    parts = [f"step {m['step']}/{steps}", f"reward {m['reward/mean']:.3f}"]
+    for name, value in m.items():  # parts of the reward beside the task's
+        own = name.startswith("reward/") and name not in ("reward/mean", "reward/std")
+        if own and not name.endswith("_failed"): parts.append(f"{name[7:]} {value:.3f}")
+    parts += [f"right/mixed/wrong groups {kinds}", f"entropy {m['policy/entropy']:.3f}"]
     if "novelty/mean" in m: parts.append(f"novelty {m['novelty/mean']:.3f}")
     if "regen/rescued" in m:
         parts.append(f"regenerated {m['regen/groups']:.0f} rescued {m['regen/rescued']:.0f}")
@@ -390,6 +393,7 @@ class Trainer:
         self.step_count = 0  # steps that are complete
         self.tokens_generated = 0
         self.history: list[dict] = []  # metrics of each step
+        self.groups: list[Group] = []  # all groups of the last step
         self.changed = False  # weights or memories have moved, and the step is not complete
         self.interrupted = 0  # the number of the signal that ended `fit`
 
@@ -416,7 +420,7 @@ class Trainer:
             tokens = sum(len(r.tokens) for g in judged for r in g.rollouts)
             with clock("mechanisms"):
                 metrics |= self.ranks.lead(lambda: self.mechanisms.step_end(now, judged))
-            self.step_count = now
+            self.step_count, self.groups = now, judged
             self.tokens_generated += tokens
         metrics |= {"tokens/generated": tokens, "tokens/total": self.tokens_generated}
         metrics |= {"sample/rows": self.rows, "sample/decoding": self.decoding}
@@ -607,10 +611,32 @@ class Trainer:
 
     # ---- a run
 
+    @property
+    def metrics(self):
+        "The metrics of all steps as a pandas table: a row for each step, a column for each metric."
+        import pandas
+
+        rows = self.history or [{"step": 0}]  # an empty table needs a column to be indexed by
+        return pandas.DataFrame(rows).set_index("step")[: len(self.history)]
+
+    @property
+    def rollouts(self) -> list[Rollout]:
+        "All responses of the last step."
+        return [r for g in self.groups for r in g.rollouts]
+
+    def __repr__(self) -> str:
+        "In one line: policy, mechanisms and progress."
+        names = ", ".join(m.name for m in self.mechanisms) or "no mechanism"
+        done = f"step {self.step_count} of {self.config.steps}"
+        on = f"{len(self.problems)} problems"
+        return f"<trainer of {self.policy.name} with {names}: {done}, {on}>"
+
     def fit(
         self,
+        steps: int | None = None,  # So many more steps; None: those of the settings
     ) -> list[dict]:  # Metrics of every step so far
         "Train until the steps, the tokens or the minutes are used up."
+        if steps is not None: self.config = replace(self.config, steps=self.step_count + steps)
         start, steps = time.perf_counter(), self.config.steps
         self.interrupted = 0
         with orderly_end(self):
@@ -621,7 +647,7 @@ class Trainer:
                 if not self.called_off() and self.ranks.lead(lambda: self.pause(start)): break
             self.ranks.lead(self.save_last)
             self.called_off()
-        how = f" after step {self.step_count}; resume with --resume {self.out}" if self.out else ""
+        how = f" after step {self.step_count}; {go_on(self)}" if self.out else ""
         if self.interrupted: self.say(f"interrupted{how}")
         return self.history
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['METRICS', 'EVALS', 'CONFIG', 'BLUE', 'ORANGE', 'GREEN', 'PURPLE', 'RED', 'GREY', 'SCREEN_DPI', 'invented_run',
            'read_jsonl', 'read_metrics', 'ends', 'png_bytes', 'new_figure', 'draw_line', 'smooth', 'end_labels',
-           'plot_reward', 'plot_groups', 'plot_verdicts', 'plot_entropy', 'plot_length', 'plot_novelty',
-           'plot_regeneration', 'ks_of', 'plot_pass_at_k', 'plot_runs']
+           'as_metrics', 'from_any_source', 'plot_reward', 'plot_groups', 'plot_verdicts', 'plot_entropy',
+           'plot_length', 'plot_novelty', 'plot_regeneration', 'ks_of', 'plot_pass_at_k', 'plot_runs']
 
 # %% ../../nbs/running/figures.ipynb #f020b167
 import io
@@ -18,6 +18,7 @@ import math
 import re
 import threading
 from collections.abc import Sequence
+from functools import wraps
 from pathlib import Path
 from typing import NamedTuple
 
@@ -253,14 +254,36 @@ def end_labels(
                     fontsize=9, annotation_clip=False)
 
 # %% ../../nbs/running/figures.ipynb #6620c3ad
+def as_metrics(
+    source,  # A trainer, a list of the metrics of steps, a table of them, or a run directory
+) -> pandas.DataFrame:  # By step
+    "The metrics of a run, from whatever holds them."
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame): return source
+    if isinstance(source, (str, Path)): return read_metrics(source)
+    rows = getattr(source, "history", source)
+    if not rows: raise InputError("there is no step to draw yet")
+    return pd.DataFrame(rows).set_index("step")
+
+
+def from_any_source(plot):
+    "Let a figure take whatever `as_metrics` takes."
+    @wraps(plot)
+    def drawn(metrics): return plot(as_metrics(metrics))
+
+    return drawn
+
+
 def _need(metrics, *names: str) -> None:
     "Refuse to draw what was never logged."
     missing = [name for name in names if name not in metrics or metrics[name].isna().all()]
     if missing: raise InputError(f"this run logged no {', '.join(missing)}")
 
 # %% ../../nbs/running/figures.ipynb #6126ebea
+@from_any_source
 def plot_reward(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Mean reward of each step, and its running mean."
     _need(metrics, "reward/mean")
@@ -290,8 +313,9 @@ def _draw_shares(metrics, layers: Sequence[tuple[str, str, str]], ylabel: str) -
     return figure
 
 # %% ../../nbs/running/figures.ipynb #24a839f2
+@from_any_source
 def plot_groups(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Shares of groups that were all wrong, mixed, and all correct."
     layers = [("groups/all_wrong", "all wrong", ORANGE), ("groups/mixed", "mixed", GREEN),
@@ -300,8 +324,9 @@ def plot_groups(
     return _draw_shares(metrics, layers, "share of groups")
 
 # %% ../../nbs/running/figures.ipynb #9a27d4fe
+@from_any_source
 def plot_verdicts(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Shares of responses by the verifier's finding."
     _need(metrics, "verdict/correct")
@@ -311,8 +336,9 @@ def plot_verdicts(
     return _draw_shares(metrics, layers, "share of responses")
 
 # %% ../../nbs/running/figures.ipynb #aec52805
+@from_any_source
 def plot_entropy(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Mean entropy of the distributions that tokens were drawn from."
     _need(metrics, "policy/entropy")
@@ -344,8 +370,9 @@ def _two_panels(metrics, above: _Panel, below: _Panel) -> tuple[Figure, Sequence
     return figure, axes
 
 # %% ../../nbs/running/figures.ipynb #97e78a71
+@from_any_source
 def plot_length(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Mean response length, and the share of responses that were cut at the limit."
     length = _Panel("response/length_mean", "new tokens", BLUE, "{:.0f}")
@@ -353,8 +380,9 @@ def plot_length(
     return _two_panels(metrics, length, cut)[0]
 
 # %% ../../nbs/running/figures.ipynb #3f695f52
+@from_any_source
 def plot_novelty(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Novelty of correct responses with its spread within groups, and the size of the bonus."
     novelty = _Panel("novelty/mean", "novelty ν", GREEN, "{:.3f}")
@@ -367,8 +395,9 @@ def plot_novelty(
     return figure
 
 # %% ../../nbs/running/figures.ipynb #8c16dcb4
+@from_any_source
 def plot_regeneration(
-    metrics: pandas.DataFrame,  # From `read_metrics`
+    metrics: pandas.DataFrame,  # Or a trainer, a list of metrics, or a run directory
 ) -> Figure:
     "Regenerated groups so far, those rescued among them, and the queue."
     _need(metrics, "regen/groups", "regen/rescued", "regen/queue")

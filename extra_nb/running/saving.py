@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['run_state', 'run_card', 'run_config', 'open_run', 'save_run', 'fitting_checkpoint', 'load_run', 'decode_as_before',
-           'take_over', 'resume_run', 'rescue']
+           'take_over', 'resume_run', 'go_on', 'rescue']
 
 # %% ../../nbs/running/saving.ipynb #rsav0003
 import math
@@ -190,6 +190,14 @@ def resume_run(
     return trainer.step_count
 
 # %% ../../nbs/running/saving.ipynb #rsav0027
+def go_on(trainer) -> str:
+    "How the run can be continued, by those who started it in the same way."
+    # the record of a command names the problems; without it a shell could not find them
+    where = str(trainer.directory.path)
+    if "train" in trainer.record: return f"extra-train --resume {where}"
+    return f"make the same Trainer with out={where!r} and call its resume()"
+
+
 def rescue(
     trainer,
 ) -> str:  # Half a line
@@ -203,4 +211,4 @@ def rescue(
             failed = f"step {trainer.step_count} could not be saved ({one_line(e)}); "
     whole = [folder for folder in checkpoints(directory.path) if not damage(folder, contents=False)]
     if not whole: return failed + "there is no checkpoint yet"
-    return failed + f"resume from {whole[-1]} with --resume {directory.path}"
+    return failed + f"resume from {whole[-1]}: {go_on(trainer)}"
