@@ -8,7 +8,7 @@ from __future__ import annotations
 # %% auto #0
 __all__ = ['PAIR_FIELDS', 'PEER_SECONDS', 'NUMBER', 'HOSTILE', 'KINDS', 'Pair', 'read_pairs', 'as_response', 'Judged',
            'judge_pairs', 'peer_judge', 'result_table', 'read_solutions', 'garbled', 'speed_mix', 'race',
-           'VerifierBench', 'bench_verifier', 'warm_up', 'machine']
+           'VerifierBench', 'bench_verifier', 'check_writable', 'warm_up', 'machine']
 
 # %% ../../nbs/bench/verifier.ipynb #02d21fd3
 import json
@@ -291,7 +291,7 @@ def bench_verifier(
 ) -> dict:  # What --json writes
     "Measure accuracy on labelled files, or speed on a mix drawn from them."
     if config.speed and config.out: raise InputError(f"out={config.out!r}: a mix for speed has no labels to disagree with")
-    for path in filter(None, (config.out, config.json)): _writable(Path(path))
+    for path in filter(None, (config.out, config.json)): check_writable(Path(path))
     wanted = {"workers": config.workers or None, "fallbacks": tuple(n.strip() for n in config.fallbacks.split(",") if n.strip())}
     read = None if config.speed else {str(file): read_pairs(file) for file in files}
     mix = speed_mix(files, config.speed, config.hostile, config.seed) if config.speed else None
@@ -329,7 +329,7 @@ def _race_record(mix: list[Pair], verifier: Verifier, say) -> dict:
     return {"bench": "verifier speed", **found}
 
 
-def _writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     "Make the folder that a result will go to, now rather than after the work."
     try: path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise InputError(f"{path} cannot be written: {e.strerror}") from None
