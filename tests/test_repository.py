@@ -53,8 +53,8 @@ ORDER = """
     running.saving running.stopping running.trackers train
     evaluate commands.names commands.parameters commands.settings running.figures running.report
     commands.options commands.make commands.own commands.jobs
-    bench.child bench.verifier bench.comparison bench.workloads bench.peers bench.peaks bench.sampler
-    bench.trainers bench.step bench.memory bench.scaling cli
+    bench.child bench.comparison bench.pairs bench.mix bench.verifier bench.workloads bench.peers bench.sampler
+    bench.peaks bench.trainers bench.step bench.memory bench.scaling cli
     lab.toy lab.world lab.arms lab.paired lab.figures lab.laboratory
 """.split()
 # The pages of the method, in the order in which they are read

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['KINDS', 'SLOW', 'DEVICES', 'now', 'is_ours', 'compare_speed', 'fastest_of_side', 'far_behind', 'in_turns',
-           'SpeedBench', 'result_paths', 'bench_policy', 'write_result', 'aligned', 'Bar', 'bar_figure', 'endings',
-           'with_missing']
+           'SpeedBench', 'check_writable', 'machine', 'result_paths', 'bench_policy', 'write_result', 'aligned', 'Bar',
+           'bar_figure', 'endings', 'with_missing']
 
 # %% ../../nbs/bench/comparison.ipynb #58caf0b7
 import json
 import math
+import os
+import platform
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,10 +29,10 @@ from typing import NamedTuple
 import torch
 
 from .child import Ended
-from .verifier import check_writable, machine
 from ..policy import Policy, device_named, load_policy, tiny_policy
 from ..running.checkpoints import write_whole
 from ..running.figures import BLUE, GREY, ORANGE, new_figure, png_bytes
+from ..train import environment
 from ..types import InputError, unknown_name
 
 # %% ../../nbs/bench/comparison.ipynb #1fa4b72b
@@ -151,6 +154,24 @@ class SpeedBench:
             raise InputError(f"figure={self.figure!r}: the name of a .png file is needed")
 
 # %% ../../nbs/bench/comparison.ipynb #4eac688a
+def check_writable(
+    path: Path,  # Of a file
+) -> None:
+    "Make the folder that a result will go to, before the work and not after it."
+    try: path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise InputError(f"{path} cannot be written: {e.strerror}") from None
+    if path.is_dir(): raise InputError(f"{path} cannot be written: it is a folder")
+
+
+def machine() -> dict:  # JSON values: git_commit, platform, python, versions, processor, cores
+    "Versions, processor and cores: everything that a time depends on besides the code."
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(errors="replace") if info.exists() else ""
+    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    processor = named[1] if named else platform.processor() or platform.machine()
+    return {**environment(), "processor": processor, "cores": os.cpu_count()}
+
+# %% ../../nbs/bench/comparison.ipynb #796e620c
 def result_paths(
     config: SpeedBench,
 ) -> tuple[Path | None, Path | None]:  # Of the JSON file and of the figure
@@ -175,7 +196,7 @@ def bench_policy(
     policy.tokenizer.pad_token_id = policy.pad_id
     return policy
 
-# %% ../../nbs/bench/comparison.ipynb #796e620c
+# %% ../../nbs/bench/comparison.ipynb #36e4b739
 def write_result(
     record: dict,  # The numbers of a benchmark
     config: SpeedBench,
@@ -200,7 +221,7 @@ def write_result(
     if figure: say(f"figure  {figure}")
     return record
 
-# %% ../../nbs/bench/comparison.ipynb #9698731e
+# %% ../../nbs/bench/comparison.ipynb #a850c815
 def aligned(
     rows: Sequence[Sequence[str]],  # All of one length
 ) -> str:  # A line for each row
@@ -212,7 +233,7 @@ def aligned(
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
     return "\n".join(lines)
 
-# %% ../../nbs/bench/comparison.ipynb #a850c815
+# %% ../../nbs/bench/comparison.ipynb #877a1448
 class Bar(NamedTuple):
     "One bar of a picture."
     group: str  # Its place on the horizontal axis

@@ -6,343 +6,109 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['PAIR_FIELDS', 'PEER_SECONDS', 'NUMBER', 'HOSTILE', 'KINDS', 'Pair', 'read_pairs', 'as_response', 'Judged',
-           'judge_pairs', 'peer_judge', 'result_table', 'read_solutions', 'garbled', 'speed_mix', 'race',
-           'VerifierBench', 'bench_verifier', 'check_writable', 'warm_up', 'machine']
+__all__ = ['VerifierBench', 'warm_up', 'bench_verifier']
 
 # %% ../../nbs/bench/verifier.ipynb #02d21fd3
 import json
-import logging
-import os
-import platform
-import random
-import re
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..verify.answers import bare_answer
-from ..data.files import lines_of
-from ..train import environment, write_whole
-from ..types import REASONS, InputError, Problem, Verdict
+from .comparison import check_writable, machine
+from .mix import race, speed_mix
+from .pairs import Pair, judge_pairs, peer_judge, read_pairs, result_table
+from ..running.checkpoints import write_whole
+from ..types import InputError, Problem
 from ..verifier import Verifier, check_golds
 
-# %% ../../nbs/bench/verifier.ipynb #9a22f68e
-@dataclass(frozen=True)
-class Pair:
-    "A gold answer, a prediction, and whether somebody says that they are equal."
-    id: str
-    gold: str
-    prediction: str  # An answer, or a whole response
-    equal: bool
-
-
-PAIR_FIELDS = {"id": str, "gold": str, "prediction": str, "equal": bool}
-
-
-def read_pairs(
-    path: str | Path,  # JSON lines with the fields of `Pair`, plain or .gz; further fields are ignored
-) -> list[Pair]:
-    "Read labelled pairs, or name the first line that is none."
-    return [Pair(**{name: row[name] for name in PAIR_FIELDS}) for row in _checked(Path(path), lambda row: PAIR_FIELDS)]
-
-# %% ../../nbs/bench/verifier.ipynb #5b9df2f9
-def _checked(
-    path: Path,
-    wanted: Callable,  # row -> the fields that it must have, with their types
-) -> list[dict]:
-    "The rows of a file, each with the fields that it needs."
-    rows, words = [], {str: "text", bool: "true or false"}
-    for number, line in lines_of(path):
-        try: row, fault = json.loads(line), "something else stands there"
-        except ValueError as e: row, fault = None, e
-        if not isinstance(row, dict): raise InputError(f"{path}, line {number}: not a JSON object ({fault})")
-        for name, kind in wanted(row).items():
-            if name not in row: raise InputError(f"{path}, line {number}: there is no field {name!r}")
-            if type(row[name]) is not kind:
-                raise InputError(f"{path}, line {number}: {name}={row[name]!r:.40} must be {words[kind]}")
-        rows.append(row)
-    if not rows: raise InputError(f"{path}: no rows; expected JSON lines with {', '.join(PAIR_FIELDS)}")
-    return rows
-
-# %% ../../nbs/bench/verifier.ipynb #57052def
-def as_response(
-    prediction: str,
-    whole: bool = False,  # It is a response already, boxed or not
-) -> str:  # What the verifier is given
-    "The answer that a prediction is, or gives, in a box."
-    return prediction if whole else f"\\boxed{{{bare_answer(prediction)}}}"
-
-
-@dataclass(frozen=True)
-class Judged:
-    "Labelled pairs, with what a verifier said about each."
-    pairs: Sequence[Pair]
-    verdicts: Sequence[Verdict]
-    seconds: float  # Wall time of all of them
-    errors: int = 0  # Pairs over which it reported an error or a time limit; None is lost, all have a verdict
-
-    def wrong_about(self, equal: bool) -> int:
-        "False rejections among the equal pairs, or false acceptances among the others."
-        return sum(p.equal == equal != v.correct for p, v in zip(self.pairs, self.verdicts))
-
-    def disagreements(self) -> list[dict]:
-        "Every pair on which label and verdict differ."
-        return [{**asdict(p), "extracted": v.extracted, "reason": v.reason}
-                for p, v in zip(self.pairs, self.verdicts) if p.equal != v.correct]
-
-    def summary(self) -> dict:  # JSON values only
-        "Counts and times."
-        reasons, equal = Counter(v.reason for v in self.verdicts), sum(p.equal for p in self.pairs)
-        return {"rows": len(self.pairs), "equal": equal, "equal_rejected": self.wrong_about(True), "unequal": len(self.pairs) - equal,
-                "unequal_accepted": self.wrong_about(False), "reasons": {r: reasons[r] for r in REASONS}, "errors": self.errors,
-                "seconds": self.seconds, "pairs_per_second": len(self.pairs) / max(self.seconds, 1e-9)}
-
-# %% ../../nbs/bench/verifier.ipynb #498cb6e9
-def judge_pairs(
-    pairs: Sequence[Pair],
-    verifier: Verifier,
-    whole: bool = False,  # Predictions are whole responses
-) -> Judged:
-    "Ask the verifier about labelled pairs, all at once, as training does."
-    start = time.perf_counter()
-    verdicts = verifier.verify([p.gold for p in pairs], [as_response(p.prediction, whole) for p in pairs])
-    return Judged(pairs, verdicts, time.perf_counter() - start)
-
-# %% ../../nbs/bench/verifier.ipynb #555407ee
-PEER_SECONDS = 5  # math-verify's own limit, for reading and for comparing
-
-
-def peer_judge(
-    pairs: Sequence[Pair],
-    whole: bool = False,  # Predictions are whole responses
-    seconds: int = PEER_SECONDS,  # Its limit for each call, at least 1
-) -> Judged:
-    "Ask math-verify about labelled pairs, in a loop. It works in the main thread only."
-    from math_verify import parse, verify
-
-    verdicts, errors, log, start = [], 0, _Overheard(), time.perf_counter()
-    with log:
-        for p in pairs:
-            log.said.clear()
-            gold, found = (parse(text, parsing_timeout=seconds) for text in (f"${p.gold}$", as_response(p.prediction, whole)))
-            right = verify(gold, found, timeout_seconds=seconds)
-            errors += bool(log.said)
-            reason = "correct" if right else "timeout" if "Timeout" in log.said else "wrong" if gold and found else "unparseable"
-            verdicts.append(Verdict(right, reason, str(found[-1]) if found and isinstance(found[-1], str) else None))
-    return Judged(pairs, verdicts, time.perf_counter() - start, errors)
-
-# %% ../../nbs/bench/verifier.ipynb #d95efc4a
-class _Overheard(logging.Handler):
-    "The first words of what math-verify logs about trouble, which goes nowhere else meanwhile."
-
-    def __init__(self):
-        super().__init__(logging.DEBUG)
-        self.said, self.log = set(), logging.getLogger("math_verify")
-
-    def emit(self, record):
-        word = record.getMessage().split(" ")[0]
-        if word in ("Error", "Timeout"): self.said.add(word)
-
-    def __enter__(self):
-        self.before = self.log.level, self.log.propagate
-        self.log.addHandler(self)
-        self.log.setLevel(logging.DEBUG)
-        self.log.propagate = False
-        return self
-
-    def __exit__(self, *exc):
-        self.log.removeHandler(self)
-        self.log.setLevel(self.before[0])
-        self.log.propagate = self.before[1]
-
-# %% ../../nbs/bench/verifier.ipynb #80c4b927
-def result_table(
-    results: dict[str, Judged],  # Name of the verifier -> what it said about the same pairs
-) -> str:  # Aligned columns
-    "Mistakes, reasons and times, a column for each verifier."
-    found = {name: judged.summary() for name, judged in results.items()}
-    rows = [("", list(found)), ("rows", [f"{s['rows']}" for s in found.values()]),
-            ("equal rejected", [f"{s['equal_rejected']} of {s['equal']}" for s in found.values()]),
-            ("unequal accepted", [f"{s['unequal_accepted']} of {s['unequal']}" for s in found.values()]),
-            *((reason, [f"{s['reasons'][reason]}" for s in found.values()]) for reason in REASONS),
-            ("errors", [f"{s['errors']}" for s in found.values()]), ("seconds", [f"{s['seconds']:.2f}" for s in found.values()]),
-            ("pairs per second", [f"{s['pairs_per_second']:.0f}" for s in found.values()])]
-    width = max(len(cell) for _, cells in rows for cell in cells)
-    return "\n".join(f"{label:<17}" + "".join(f"  {cell:>{width}}" for cell in cells) for label, cells in rows)
-
-# %% ../../nbs/bench/verifier.ipynb #47897885
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-
-
-def read_solutions(
-    path: str | Path,  # JSON lines with gold, prediction and equal, or with problem and answer; plain or .gz
-) -> list[Pair]:  # Predictions are whole responses with a box
-    "Right and wrong solutions: those of labelled generations, or made from the answers of a benchmark."
-    generation, benchmark = {k: kind for k, kind in PAIR_FIELDS.items() if k != "id"}, {"problem": str, "answer": str}
-    rows = _checked(Path(path), lambda row: benchmark if "problem" in row else generation)
-    answers, made = [row["answer"] for row in rows if "problem" in row], []
-    for i, row in enumerate(rows):
-        if "problem" not in row: made.append(Pair(str(i), row["gold"], _boxed(row["prediction"]), row["equal"]))
-        else:
-            other = next((a for a in answers[i + 1 :] + answers[:i] if a != row["answer"]), row["answer"] + "0")
-            made += [Pair(str(i), row["answer"], f"{row['problem']}\nSo the answer is $\\boxed{{{a}}}$.", a == row["answer"])
-                     for a in (row["answer"], other)]
-    return made
-
-
-def _boxed(text: str) -> str:
-    "A solution that marks its last number with a box, unless it marks something already."
-    numbers = NUMBER.findall(text)
-    return text if "\\boxed" in text or not numbers else f"{text}\n\\boxed{{{numbers[-1]}}}"
-
-# %% ../../nbs/bench/verifier.ipynb #fb789e4d
-HOSTILE = (
-    lambda n: f"9^{{{n}^{{9^{n}}}}}",  # a power tower
-    lambda n: f"(10^{n})!",
-    lambda n: rf"\binom{{10^{n}}}{{5\cdot 10^{n - 1}}}",
-    lambda n: rf"\sum_{{i=1}}^{{10^{n}}}\sqrt{{i}}",
-    lambda n: r"\frac{1}{1+" * (8 * n) + "1" + "}" * (8 * n),  # nested fractions
-    lambda n: "1+" * (2500 * n) + "1",  # long text
-)
-
-
-def garbled(
-    text: str,
-    rng: random.Random,
-) -> str:
-    "A response with one thing wrong in its form."
-    at = rng.randrange(max(text.rfind("{"), 0), len(text)) if text else 0
-    return rng.choice([text[:at], text[:at] + text[at : at + 1] + text[at:], text[:at] + text[at + 1 :], text.replace("}", "", 1),
-                       text.replace("\\boxed", "\\box", 1), text + "\\boxed{"])
-
-# %% ../../nbs/bench/verifier.ipynb #de49543d
-KINDS = {"right": 0.5, "wrong": 0.35, "garbled": 0.15}  # shares of what is not hostile
-
-
-def speed_mix(
-    files: Sequence[str | Path],  # What `read_solutions` reads; each gives the same share
-    n: int = 4096,  # Pairs
-    hostile: float = 0.01,  # Share of hostile answers, from 0 to 1
-    seed: int = 0,
-) -> list[Pair]:  # Whole responses; ids are "mix/NUMBER/KIND"
-    "Pairs such as one training step makes them."
-    if n < 1: raise InputError(f"speed={n}: at least 1 pair is needed")
-    if not 0 <= hostile <= 1: raise InputError(f"hostile={hostile}: a share from 0 to 1 is needed")
-    pools, rng = [read_solutions(file) for file in files], random.Random(f"speed mix {seed}")
-    bad = round(n * hostile)
-    wrong, garbled_ones = (round((n - bad) * KINDS[kind]) for kind in ("wrong", "garbled"))
-    kinds = ["hostile"] * bad + ["wrong"] * wrong + ["garbled"] * garbled_ones + ["right"] * (n - bad - wrong - garbled_ones)
-    rng.shuffle(kinds)
-    return [replace(_draw(kind, rng.choice(pools), rng), id=f"mix/{i}/{kind}") for i, kind in enumerate(kinds)]
-
-
-def _draw(kind: str, pool: list[Pair], rng: random.Random) -> Pair:
-    "One pair of a kind; a file without right, or without wrong, solutions gives what it has."
-    pair = rng.choice([p for p in pool if p.equal == (kind == "right")] or pool) if kind in ("right", "wrong") else rng.choice(pool)
-    if kind == "hostile": return replace(pair, prediction=f"So it is \\boxed{{{rng.choice(HOSTILE)(rng.randint(8, 9))}}}.", equal=False)
-    return replace(pair, prediction=garbled(pair.prediction, rng), equal=False) if kind == "garbled" else pair
-
-# %% ../../nbs/bench/verifier.ipynb #a47d38d7
-def race(
-    pairs: Sequence[Pair],  # From `speed_mix`
-    verifier: Verifier,
-    seconds: int = PEER_SECONDS,  # math-verify's limit
-    trial: int = 64,  # Harmless pairs to predict from
-    say=print,
-) -> tuple[dict, dict[str, Judged]]:  # Prediction, outcome and ratio; and what both said
-    "Time our verifier against math-verify on the same pairs."
-    harmless = [p for p in pairs if not p.id.endswith("hostile")]
-    few, hostile = harmless[:trial] or list(pairs[:1]), len(pairs) - len(harmless)
-    rates = {"ours": judge_pairs(few, verifier, True).seconds / len(few), "peer": peer_judge(few, True, seconds).seconds / len(few)}
-    predicted = {"ours": rates["ours"] * len(harmless) + hostile * verifier.timeout / verifier.workers,
-                 "peer": rates["peer"] * len(harmless) + hostile * seconds}
-    say(f"predicted for {len(pairs)} pairs, {hostile} of them hostile: ours {predicted['ours']:.1f} s, "
-        f"math-verify {predicted['peer']:.1f} s")
-    results = {"extra_nb": judge_pairs(pairs, verifier, True)}
-    say(f"ours took {results['extra_nb'].seconds:.1f} s; waiting for math-verify ...")
-    results["math-verify"] = peer_judge(pairs, True, seconds)
-    outcome = {"ours": results["extra_nb"].seconds, "peer": results["math-verify"].seconds}
-    return {"pairs": len(pairs), "hostile": hostile, "predicted": predicted, "outcome": outcome,
-            "predicted_ratio": predicted["ours"] / predicted["peer"], "ratio": outcome["ours"] / outcome["peer"]}, results
+# %% ../../nbs/bench/verifier.ipynb #2c298da6
+from .mix import HOSTILE, KINDS, NUMBER, garbled, read_solutions  # were here once
+from .pairs import PAIR_FIELDS, PEER_SECONDS, Judged, as_response
 
 # %% ../../nbs/bench/verifier.ipynb #b9436c36
 @dataclass(frozen=True)
 class VerifierBench:
     "All settings of `extra-bench verifier`."
-    workers: int = 0  # Child processes that judge, at most; 0: as many as the verifier takes by itself
+    # Child processes that judge, at most; 0: as many as the verifier takes by itself
+    workers: int = 0
     timeout: float = 5.0  # Seconds that judging one pair may take
-    fallbacks: str = ""  # Other marks of an answer that are accepted where there is no box, names separated by commas
-    response: bool = False  # Predictions are whole responses and must mark their answer; otherwise those without a box are put into one
+    # Other marks of an answer that are accepted where there is no box, names separated by commas
+    fallbacks: str = ""
+    # Predictions are whole responses and must mark their answer; otherwise those without a box are
+    # put into one
+    response: bool = False
     peer: bool = False  # Also ask math-verify, in a loop in this process
-    speed: int = 0  # Instead of counting mistakes: time both on a mix of so many pairs drawn from the files (a training step: 4096); 0: off
+    # Instead of counting mistakes: time both on a mix of so many pairs drawn from the files (a
+    # training step: 4096); 0: off
+    speed: int = 0
     hostile: float = 0.01  # Share of hostile answers in that mix, from 0 to 1
     seed: int = 0  # Fixes the mix
     out: str | None = None  # Where every disagreement goes, as JSON lines
     json: str | None = None  # Where the summary goes, with versions and machine
 
-# %% ../../nbs/bench/verifier.ipynb #1294748d
-def bench_verifier(
-    files: Sequence[str | Path],  # Labelled pairs; for the mix also benchmarks
-    config: VerifierBench,
-    say=print,
-) -> dict:  # What --json writes
-    "Measure accuracy on labelled files, or speed on a mix drawn from them."
-    if config.speed and config.out: raise InputError(f"out={config.out!r}: a mix for speed has no labels to disagree with")
-    for path in filter(None, (config.out, config.json)): check_writable(Path(path))
-    wanted = {"workers": config.workers or None, "fallbacks": tuple(n.strip() for n in config.fallbacks.split(",") if n.strip())}
-    read = None if config.speed else {str(file): read_pairs(file) for file in files}
-    mix = speed_mix(files, config.speed, config.hostile, config.seed) if config.speed else None
-    with Verifier(timeout=config.timeout, **{k: v for k, v in wanted.items() if v}) as verifier:
-        warm_up(verifier)
-        record = _race_record(mix, verifier, say) if config.speed else _accuracy_record(read, verifier, config, say)
-        record |= {"settings": {**asdict(config), "workers": verifier.workers}, **machine()}
-    if config.json: write_whole(Path(config.json), json.dumps(record, indent=2))
-    for what, where in (("disagreements", config.out), ("summary", config.json)):
-        if where: say(f"{what:<13}  {where}")
-    return record
-
 # %% ../../nbs/bench/verifier.ipynb #468f4fd6
-def _accuracy_record(read: dict[str, list[Pair]], verifier: Verifier, config: VerifierBench, say) -> dict:
+def _accuracy_record(
+    read: dict[str, list[Pair]],  # File -> its pairs
+    verifier: Verifier,
+    config: VerifierBench,
+    say: Callable[[str], None],
+) -> dict:
     "Judge each file, print its table, and write down every disagreement."
     summaries, lines = [], []
     for file, pairs in read.items():
         results = {"extra_nb": judge_pairs(pairs, verifier, config.response)}
         if config.peer: results["math-verify"] = peer_judge(pairs, config.response)
         say(f"{file}\n{result_table(results)}\n")
-        ours, *peer = (judged.summary() for judged in results.values())
-        summaries.append({"file": file, **ours, **({"peer": peer[0]} if peer else {})})
-        lines += [json.dumps({"file": file, **row}) + "\n" for row in results["extra_nb"].disagreements()]
+        summary = {"file": file, **results["extra_nb"].summary()}
+        if config.peer: summary["peer"] = results["math-verify"].summary()
+        summaries.append(summary)
+        for row in results["extra_nb"].disagreements():
+            lines.append(json.dumps({"file": file, **row}) + "\n")
     if config.out: write_whole(Path(config.out), "".join(lines))
     return {"bench": "verifier", "files": summaries}
 
-
-def _race_record(mix: list[Pair], verifier: Verifier, say) -> dict:
+# %% ../../nbs/bench/verifier.ipynb #02d39b30
+def _race_record(mix: list[Pair], verifier: Verifier, say: Callable[[str], None]) -> dict:
     "Race on a mix, and say how it went."
     found, results = race(mix, verifier, say=say)
     rows = result_table(results).splitlines()
-    say("\n".join(row for row in rows if not row.startswith(("equal", "unequal"))))  # nobody has labelled a mix
-    say(f"\nratio {found['ratio']:.3f} (predicted {found['predicted_ratio']:.3f}): ours {found['outcome']['ours']:.1f} s, "
-        f"math-verify {found['outcome']['peer']:.1f} s")
+    say("\n".join(row for row in rows if not row.startswith(("equal", "unequal"))))
+    outcome = found["outcome"]
+    say(f"\nratio {found['ratio']:.3f} (predicted {found['predicted_ratio']:.3f}): ours "
+        f"{outcome['ours']:.1f} s, math-verify {outcome['peer']:.1f} s")
     return {"bench": "verifier speed", **found}
 
 
-def check_writable(path: Path) -> None:
-    "Make the folder that a result will go to, now rather than after the work."
-    try: path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise InputError(f"{path} cannot be written: {e.strerror}") from None
-    if path.is_dir(): raise InputError(f"{path} cannot be written: it is a folder")
-
-# %% ../../nbs/bench/verifier.ipynb #f22beedd
-def warm_up(verifier: Verifier) -> None:
+def warm_up(
+    verifier: Verifier,
+) -> None:
     "Start all workers of a verifier, so that no clock runs meanwhile."
-    check_golds([Problem(str(i), "", f"x+{i}") for i in range(2, 2 + 4 * verifier.workers)], verifier)
+    golds = range(2, 2 + 4 * verifier.workers)
+    check_golds([Problem(str(i), "", f"x+{i}") for i in golds], verifier)
 
-
-def machine() -> dict:
-    "What a time depends on besides the code: versions, processor, cores."
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"^model name\s*:\s*(.+)$", info.read_text(errors="replace"), re.MULTILINE) if info.exists() else []
-    return {**environment(), "processor": names[0] if names else platform.processor() or platform.machine(), "cores": os.cpu_count()}
+# %% ../../nbs/bench/verifier.ipynb #1294748d
+def bench_verifier(
+    files: Sequence[str | Path],  # Labelled pairs; for the mix also benchmarks
+    config: VerifierBench,
+    say: Callable[[str], None] = print,  # Called with each line of the report
+) -> dict:  # The record that --json writes
+    "Measure accuracy on labelled files, or speed on a mix drawn from them."
+    if config.speed and config.out:
+        raise InputError(f"out={config.out!r}: a mix for speed has no labels to disagree with")
+    for path in filter(None, (config.out, config.json)): check_writable(Path(path))
+    options = {"timeout": config.timeout}
+    if config.workers: options["workers"] = config.workers
+    fallbacks = tuple(n.strip() for n in config.fallbacks.split(",") if n.strip())
+    if fallbacks: options["fallbacks"] = fallbacks
+    if config.speed: mix = speed_mix(files, config.speed, config.hostile, config.seed)
+    else: read = {str(file): read_pairs(file) for file in files}
+    with Verifier(**options) as verifier:
+        warm_up(verifier)
+        record = (_race_record(mix, verifier, say) if config.speed
+                  else _accuracy_record(read, verifier, config, say))
+        settings = {**asdict(config), "workers": verifier.workers}
+    record = {**record, "settings": settings, **machine()}
+    if config.json: write_whole(Path(config.json), json.dumps(record, indent=2))
+    for what, where in (("disagreements", config.out), ("summary", config.json)):
+        if where: say(f"{what:<13}  {where}")
+    return record

@@ -1,4 +1,5 @@
-"What several tests of the benchmarks of speed share: a command with its files, and candidates with fates."
+"What several tests of the benchmarks share: files of pairs, a command with its files, and candidates with fates."
+import gzip
 import json
 
 import jobs
@@ -6,6 +7,7 @@ import torch
 
 from extra_nb.bench import comparison, memory, step, trainers
 from extra_nb.cli import bench_main
+from extra_nb.types import Verdict
 
 OOM = "killed by SIGKILL; probably out of memory"
 
@@ -33,3 +35,26 @@ def fated(monkeypatch, **fates):
     monkeypatch.setattr(step, "faster_dtype", lambda device: "fp32")
     for module in (trainers, comparison): monkeypatch.setattr(module, "find_spec", lambda name: name == "trl")
     monkeypatch.setattr(comparison, "version", lambda name: "0")
+
+
+# (gold, prediction, label, whether a verifier that reads only the two answers accepts it)
+HAND = [("42", "42", True, True), ("42", "43", False, False), ("1/2", "0.5", True, True), (r"\frac{3}{4}", r"\boxed{0.75}", True, True),
+        ("x^2-1", "(x-1)(x+1)", True, True), ("7", "", False, False), ("y=Ce^{2x}", "y=Ae^{2x}", True, False), ("3", "3", False, True)]
+
+
+def write(path, rows):
+    text = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n"
+    if path.suffix == ".gz": path.write_bytes(gzip.compress(text.encode()))
+    else: path.write_text(text, encoding="utf-8")
+    return path
+
+
+class Stub:
+    "A verifier that accepts what contains its gold answer."
+    timeout, workers = 2.0, 2
+
+    def __init__(self): self.seen = []
+
+    def verify(self, golds, responses):
+        self.seen += responses
+        return [Verdict(g in r, "correct" if g in r else "wrong", r) for g, r in zip(golds, responses)]

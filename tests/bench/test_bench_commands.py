@@ -6,7 +6,6 @@ from extra_nb.bench.memory import MemoryBench
 from extra_nb.bench.sampler import SamplerBench
 from extra_nb.bench.scaling import ScalingBench
 from extra_nb.bench.trainers import StepBench
-from extra_nb.bench.workloads import workload
 from extra_nb.cli import bench_main
 
 

@@ -6,7 +6,7 @@ from benching import quiet, result
 from extra_nb.bench import workloads
 from extra_nb.bench.comparison import compare_speed
 from extra_nb.bench.sampler import alternate, decode_bytes, rate_table
-from extra_nb.bench.workloads import Workload, workload
+from extra_nb.bench.workloads import Workload
 from extra_nb.sampler import context_of
 
 

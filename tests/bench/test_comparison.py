@@ -1,10 +1,11 @@
 "How candidates are compared, and how they take turns."
+import json
 import random
 
 import pytest
 
 from extra_nb.bench.child import Ended
-from extra_nb.bench.comparison import compare_speed, in_turns
+from extra_nb.bench.comparison import compare_speed, in_turns, machine
 
 
 def test_medians_decide_and_spread_is_that_of_single_rounds():
@@ -54,3 +55,8 @@ def test_who_dies_later_keeps_what_it_finished():
     rounds, ended = in_turns(["ours", "x"], turn, 4, said.append)
     assert rounds == [{"ours": 1, "x": 1}, {"ours": 1}] and ended == {"x": "gone", "ours": "gone"} and counts == {"ours": 3, "x": 2}
     assert [line for line in said if "round" in line] == ["  round 1/4: ours, x", "  round 2/4: ours, x", "  round 3/4: ours"]
+
+
+def test_the_machine_is_written_down():
+    json.dumps(machine())
+    assert machine()["processor"]
