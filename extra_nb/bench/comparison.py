@@ -265,7 +265,7 @@ def bar_figure(
     sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), title=None, frameon=False)
     return figure
 
-
+# %% ../../nbs/bench/comparison.ipynb #a72b0c93
 def endings(
     ended: dict[str, str],  # Candidate -> how it has ended
 ) -> list[str]:

@@ -107,7 +107,7 @@ class Judged:
                 "reasons": {r: reasons[r] for r in REASONS}, "errors": self.errors,
                 "seconds": self.seconds, "pairs_per_second": rows / max(self.seconds, 1e-9)}
 
-
+# %% ../../nbs/bench/pairs.ipynb #4d22b697
 def judge_pairs(
     pairs: Sequence[Pair],
     verifier: Verifier,
@@ -115,8 +115,8 @@ def judge_pairs(
 ) -> Judged:
     "Ask the verifier about labelled pairs, all at once, as training does."
     start = time.perf_counter()
-    golds, responses = [p.gold for p in pairs], [as_response(p.prediction, whole) for p in pairs]
-    verdicts = verifier.verify(golds, responses)
+    responses = [as_response(p.prediction, whole) for p in pairs]
+    verdicts = verifier.verify([p.gold for p in pairs], responses)
     return Judged(pairs, verdicts, time.perf_counter() - start)
 
 # %% ../../nbs/bench/pairs.ipynb #d95efc4a

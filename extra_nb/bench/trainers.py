@@ -112,7 +112,7 @@ def rows_at_a_time(
     total = config.problems * config.group_size
     return total if total % config.trl_rows else config.trl_rows
 
-
+# %% ../../nbs/bench/trainers.ipynb #a70e65e0
 def trl_config(
     config: StepBench,
     device: torch.device,
@@ -135,7 +135,7 @@ def trl_config(
         gradient_checkpointing=False, report_to="none", save_strategy="no",
         logging_strategy="no", disable_tqdm=True)
 
-# %% ../../nbs/bench/trainers.ipynb #a0725b05
+# %% ../../nbs/bench/trainers.ipynb #106a1814
 def _step_clock(found: list[dict], device: torch.device, between: Callable):
     "A callback that times each step of a `transformers` trainer."
     from transformers import TrainerCallback
@@ -178,7 +178,7 @@ def _quiet():
             yield
     finally: theirs.set_verbosity(before)
 
-# %% ../../nbs/bench/trainers.ipynb #4ad30160
+# %% ../../nbs/bench/trainers.ipynb #c6759bed
 def trl_steps(
     policy: Policy,
     config: StepBench,
