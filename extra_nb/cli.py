@@ -21,8 +21,10 @@ from pathlib import Path
 
 import torch
 
-from .bench.speed import MemoryBench, SamplerBench, ScalingBench, StepBench
-from .bench.speed import bench_memory, bench_sampler, bench_scaling, bench_step
+from .bench.memory import MemoryBench, bench_memory
+from .bench.sampler import SamplerBench, bench_sampler
+from .bench.scaling import ScalingBench, bench_scaling
+from .bench.step import StepBench, bench_step
 from .bench.verifier import VerifierBench, bench_verifier
 from .commands import overview
 from .commands.jobs import Said, eval_record, evaluate_model, free_directory, progress_lines

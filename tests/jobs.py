@@ -50,7 +50,7 @@ def with_helper(then):
 
 
 def step_turn(name, enough, threads, settings):
-    "In place of `extra_nb.bench.speed.step_turn`: FATES in the environment says what becomes of each candidate, or how long it takes."
+    "In place of `extra_nb.bench.step.step_turn`: FATES in the environment says what becomes of each candidate, or how long it takes."
     fate = json.loads(os.environ["FATES"])[name]
     if fate == "dies": die("SIGKILL")
     if fate == "raises": raise RuntimeError("DefaultCPUAllocator: can't allocate memory:\nbuy more")
@@ -68,7 +68,7 @@ def peaks_after_much(megabytes):
     import torch
 
     from extra_nb.policy import keep_freed_memory
-    from extra_nb.bench.speed import peak_memory
+    from extra_nb.bench.peaks import peak_memory
 
     def peak():
         with peak_memory(torch.device("cpu")) as found: held = [torch.ones(2**18) for _ in range(megabytes)]

@@ -53,7 +53,8 @@ ORDER = """
     running.saving running.stopping running.trackers train
     evaluate commands.overview commands.completion commands.names commands.parameters commands.settings running.figures running.report
     commands.options commands.make commands.own commands.jobs
-    bench.child bench.verifier bench.speed cli
+    bench.child bench.comparison bench.pairs bench.mix bench.verifier bench.workloads bench.peers bench.sampler
+    bench.peaks bench.trainers bench.step bench.memory bench.scaling cli
     lab.toy lab.world lab.arms lab.paired lab.figures lab.laboratory
 """.split()
 # The pages of the method, in the order in which they are read
@@ -329,7 +330,7 @@ def test_a_module_that_moved_is_found_at_its_old_place(old):
     assert run(code).split() == ["True", "True"]
 
 
-@pytest.mark.parametrize("folder, name", [("bench", "Verifier"), ("lab", "base_policy"), ("lab", "REGIMES")])
+@pytest.mark.parametrize("folder, name", [("bench", "Verifier"), ("bench.speed", "compare"), ("bench.speed", "bench_step"), ("lab", "base_policy"), ("lab", "REGIMES")])
 def test_a_folder_answers_for_the_module_that_had_its_name(folder, name):
     assert hasattr(importlib.import_module(f"extra_nb.{folder}"), name)
     with pytest.raises(AttributeError): importlib.import_module(f"extra_nb.{folder}").no_such_name

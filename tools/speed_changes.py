@@ -16,10 +16,10 @@ import torch.nn.functional as F
 
 from extra_nb.fast import attention, decoder
 from extra_nb import sampler
-from extra_nb.bench.verifier import machine
+from extra_nb.bench.comparison import machine, now
 from extra_nb.running.checkpoints import write_whole
 from extra_nb.policy import Policy, keep_freed_memory, load_policy
-from extra_nb.bench.speed import now, varied, workload
+from extra_nb.bench.workloads import varied, workload
 
 own, work = workload(load_policy("smollm2-135m", compute="fp32"), "a")
 policy = varied(own, compute="bf16")

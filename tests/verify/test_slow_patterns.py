@@ -21,7 +21,7 @@ except ImportError: import sre_constants as codes, sre_parse as parser
 
 TEXTS = int(os.environ.get("EXTRA_NB_PATTERNS", "2"))
 SECONDS = 0.1  # that a thousand characters may take
-MODULES = ("answers", "reading", "judge", "verifier", "worker", "bench", "tasks", "files")
+MODULES = ("answers", "reading", "judge", "verifier", "worker", "bench.mix", "tasks", "files")
 ROOT = Path(__file__).resolve().parents[2] / "extra_nb"
 PLAIN = "a1 {}()[],;=+-\\^_.|:$!\n\tA~%"  # what stands for a class
 SAID = {codes.CATEGORY_SPACE: " ", codes.CATEGORY_DIGIT: "7", codes.CATEGORY_WORD: "a", codes.CATEGORY_NOT_SPACE: "a",
