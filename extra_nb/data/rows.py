@@ -101,7 +101,7 @@ def find_layout(
         system=[name for name in columns if letters(name) in ("system", "systemprompt")],
         inputs=below, media={name: kind for name, kind in media.items() if kind}, contexts=above)
 
-# %% ../../nbs/data/rows.ipynb #11d6f27d
+# %% ../../nbs/data/rows.ipynb #fc93082a
 class _Prompt(NamedTuple):
     "What a row puts to the model."
     turns: list[Turn]  # Before the question
@@ -133,6 +133,15 @@ def _with_context(row: dict, column: str, asked: _Prompt, layout: Layout, notes:
     return "\n\n".join([*parts, question])
 
 
+def _with_input(row: dict, column: str, asked: _Prompt, layout: Layout, notes: Counter) -> _Prompt:
+    "An instruction with its input below it."
+    below = next((row[name] for name in layout.inputs
+                  if name != column and not is_empty(row.get(name))), None)
+    if below is None: return asked
+    notes["with an input beside the instruction, which is put below it"] += 1
+    return asked._replace(question=f"{asked.question}\n\n{text_of(below)}".strip())
+
+
 def _system_turn(row: dict, layout: Layout) -> list[Turn]:
     "The system turn that stands in a column of its own."
     texts = [row[name].strip() for name in layout.system if isinstance(row.get(name), str)]
@@ -159,21 +168,18 @@ def _prompt(row: dict, layout: Layout, notes: Counter) -> _Prompt:
     if isinstance(value, str) and is_rendered(value):
         return _rendered_prompt(row, value, layout, notes)
     found = _Prompt(*conversation_of(value))
-    below = next((row[name] for name in layout.inputs
-                  if name != column and not is_empty(row.get(name))), None)
-    if below is not None:
-        found = found._replace(question=f"{found.question}\n\n{text_of(below)}".strip())
-        notes["with an input beside the instruction, which is put below it"] += 1
-    found = found._replace(question=_with_context(row, column, found, layout, notes))
-    turns = found.turns
-    if not any(turn.role == "system" for turn in turns):
-        turns = [*_system_turn(row, layout), *turns]
-    if any(turn.role == "system" for turn in turns): notes["with a system turn, which is kept"] += 1
-    if any(turn.role != "system" for turn in turns):
+    if layout.inputs: found = _with_input(row, column, found, layout, notes)
+    if layout.contexts:
+        found = found._replace(question=_with_context(row, column, found, layout, notes))
+    if layout.system and not any(turn.role == "system" for turn in found.turns):
+        found = found._replace(turns=[*_system_turn(row, layout), *found.turns])
+    if any(turn.role == "system" for turn in found.turns):
+        notes["with a system turn, which is kept"] += 1
+    if any(turn.role != "system" for turn in found.turns):
         notes["with earlier turns, which are kept"] += 1
     if found.after:
         notes["with an assistant's turn after the question, which is left out of the prompt"] += 1
-    return found._replace(turns=turns)
+    return found
 
 # %% ../../nbs/data/rows.ipynb #bbdbe8df
 class _Row(NamedTuple):
@@ -269,7 +275,7 @@ def _problem(row: _Row, layout: Layout, start: int | None, notes: Counter) -> Pr
     return Problem(row_id(row.cells, layout.source, row.number), question, gold, layout.source,
                    level_of(row.cells), tuple(asked.turns), asks, asked.rendered)
 
-# %% ../../nbs/data/rows.ipynb #19602124
+# %% ../../nbs/data/rows.ipynb #7ce0a669
 class Part(NamedTuple):
     "What was read from one file, or from one set."
     where: str  # Its name in messages
@@ -326,7 +332,8 @@ def read_rows(
     if not numbered: return Part(where, [], Counter())
     cells = [row for _, row in numbered]
     layout = find_layout(cells, source, question_field, answer_field, where)
-    choices = [_or_reason(choices_of, row, layout.choices) for row in cells]
+    choices = [_or_reason(choices_of, row, layout.choices) if layout.choices else None
+               for row in cells]
     answers = [value_of(row, first_filled(row, layout.answers)) if layout.answers else None
                for row in cells]
     notes = _column_notes(cells, layout, question_given=question_field is not None)
