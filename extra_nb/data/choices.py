@@ -40,7 +40,7 @@ def with_choices(
     lines = [f"{letter}. {choice.text}" for letter, choice in zip(ascii_uppercase, choices)]
     return "\n".join([question, *lines, PICK]), ascii_uppercase[right]
 
-# %% ../../nbs/data/choices.ipynb #f18ae873
+# %% ../../nbs/data/choices.ipynb #fbc21e03
 _NAMED = re.compile(r"(?:option|choice|op|opt|answer)([a-z]|\d{1,2})")  # as `letters` has it
 
 
@@ -49,7 +49,8 @@ def _with_labels(value: dict) -> list | None:
     short = {letters(name): plain(inside) for name, inside in value.items()}
     texts, labels = short.get("text"), short.get("label") or short.get("labels")
     if isinstance(texts, list):
-        return [{"label": a, "text": b} for a, b in zip(labels, texts)] if labels else texts
+        if not labels or not hasattr(labels, "__iter__"): return texts
+        return [{"label": a, "text": b} for a, b in zip(labels, texts)]
     filled = {name: inside for name, inside in value.items() if not is_empty(inside)}
     if all(len(str(name)) <= 2 for name in value):
         return [{"label": name, "text": inside} for name, inside in filled.items()]
