@@ -45,7 +45,7 @@ ORDER = """
     verify.asked verify.answers verify.reading verify.equality verify.worker verifier
     grpo mechanisms
     models.hub models.loading embedders novelty prefix regeneration
-    data.files tasks
+    data.files data.columns data.contents data.choices data.rows data.sources tasks
     policy
     fast.kernels fast.attention fast.decoder sampler
     engines.backends methods.signatures methods.rewards methods.replay
