@@ -392,7 +392,7 @@ def poison(t, monkeypatch, what, steps):
     def loss(*args):
         value, info = real(*args)
         if t.step_count + 1 not in steps: return value, info
-        if what == "loss": return value * math.nan, {k: math.nan for k in info}
+        if what == "loss": return value * math.nan, dict.fromkeys(info, math.nan)
         return InfiniteGradient.apply(value), info
 
     monkeypatch.setattr(module, "batch_loss", loss)

@@ -261,7 +261,7 @@ def test_kl_means_and_gradients(seed, vocabulary):
     assert_close((p * k1).sum(), kl)
     assert_close((p * k3).sum(), kl)
     assert (k2 >= 0).all() and (k3 >= 0).all()
-    gradient = lambda x: torch.autograd.grad(x, z, retain_graph=True)[0]  # noqa: E731
+    gradient = lambda x: torch.autograd.grad(x, z, retain_graph=True)[0]
     assert_close(gradient((p * k1).sum()), torch.zeros_like(z))
     assert_close(gradient((p * k2).sum()), gradient(kl))
     assert_close(gradient((p * k3).sum()), gradient(forward))

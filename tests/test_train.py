@@ -160,7 +160,7 @@ def run(out, steps, mechanisms, resume=False, policy=None, **settings):
     return weights(policy), [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("mechanisms", [lambda: [], lambda: both()[:1], lambda: both()[1:], both], ids=["grpo", "novelty", "regeneration", "both"])
+@pytest.mark.parametrize("mechanisms", [list, lambda: both()[:1], lambda: both()[1:], both], ids=["grpo", "novelty", "regeneration", "both"])
 @pytest.mark.parametrize("adapter", ["none", "lora"])
 def test_resumed_equals_uninterrupted(tmp_path, mechanisms, adapter):
     settings = {"kl_coef": 0.01, "micro_batch_tokens": 120, "lr_schedule": "linear", "warmup_steps": 2}

@@ -14,8 +14,8 @@ from torch.testing import assert_close
 from extra_nb.grpo import group_advantage, kl_penalty, policy_loss, soft_overlong_penalty, token_weights
 
 pytest.importorskip("trl", reason="needs trl, a development requirement, to compare with; it is not installed")
-from trl import GRPOTrainer  # noqa: E402
-from trl.rewards import get_soft_overlong_punishment  # noqa: E402
+from trl import GRPOTrainer
+from trl.rewards import get_soft_overlong_punishment
 
 LENGTHS, G, MAX_LENGTH = tensor([5, 1, 3, 4, 2, 5, 4, 1]), 4, 6  # two groups of four; no row is as long as the limit
 B, T = len(LENGTHS), int(LENGTHS.max())
@@ -61,7 +61,7 @@ def trl_loss(logprobs, old, ref, advantages, mask=MASK, **settings):
 def our_loss(logprobs, old, ref, advantages, lengths=LENGTHS, keep=None, loss_type="grpo", beta=0.0, low=0.2, high=0.28, delta=None,
              bias_correction=False):
     mask = torch.arange(T) < lengths[:, None]
-    flat = lambda x: x[mask]  # rows end to end  # noqa: E731
+    flat = lambda x: x[mask]  # rows end to end
     weights = torch.repeat_interleave(token_weights(lengths, keep=keep, **AVERAGE[loss_type]), lengths).double()
     loss, info = policy_loss(flat(logprobs), flat(old), torch.repeat_interleave(advantages, lengths), weights,
                              clip_low=low, clip_high=high, dual_clip=delta)

@@ -172,11 +172,11 @@ def drawn_how(
 def summarise(
     metrics: pandas.DataFrame,  # From `read_metrics`
     evals: dict[str, dict],  # phase -> scores; may be empty
-    gains: dict[int, dict] = {},  # From `differences`; may be empty
+    gains: dict[int, dict] | None = None,  # From `differences`; None: there are none
 ) -> list[str]:  # The most important first
     "A run in a few sentences."
     about_training = _training_sentences(metrics) + _mechanism_sentences(metrics)
-    return _score_sentences(evals, gains) + about_training
+    return _score_sentences(evals, gains or {}) + about_training
 
 # %% ../../nbs/running/report.ipynb #e19b2b8e
 def _history(metrics) -> list[dict]:

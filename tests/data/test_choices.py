@@ -4,7 +4,6 @@ import time
 
 import pandas
 import pytest
-from hypothesis import given
 
 from extra_nb.tasks import PICK, load_problems
 

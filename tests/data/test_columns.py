@@ -33,7 +33,7 @@ def test_given_fields_are_used_and_checked(tmp_path):
 
 
 @pytest.mark.parametrize("rows, expected", [
-    ([{"problem": None, "question": "q", "answer": "1"}] , ["q"]), ([{"problem": "", "question": "q", "answer": "1"}, {"problem": " ", "question": "r", "answer": "1"}], ["q", "r"]),
+    ([{"problem": None, "question": "q", "answer": "1"}], ["q"]), ([{"problem": "", "question": "q", "answer": "1"}, {"problem": " ", "question": "r", "answer": "1"}], ["q", "r"]),
     ([{"problem": None, "answer": None}, {"problem": "q", "answer": "1"}], ["q"]), ([{"problem": "q", "answer": "1"}, {"question": "r", "label": "2"}], ["q", "r"]),
     ([{"Question": "q", "Final Answer": "1"}], ["q"]), ([{"QUESTION": "q", "finalAnswer": "1"}], ["q"]), ([{"input": "q", "label": "1"}], ["q"]),
     ([{"problem": "q", "generated_solution": "...", "expected_answer": "1"}], ["q"]), ([{"messages": [{"role": "user", "content": "q"}], "ground_truth": "1", "dataset": "x"}], ["q"]),

@@ -340,7 +340,8 @@ def test_the_first_call_may_take_longer_than_the_others(monkeypatch):
     monkeypatch.setattr(rewards, "FIRST_CALL", 6.0)
 
     def slow_at_first(problem, response):
-        import sys, time
+        import sys
+        import time
         if not hasattr(sys, "seen_by_this_test"): time.sleep(1.5)
         sys.seen_by_this_test = True
         return 1.0

@@ -57,7 +57,7 @@ class Dice(Mechanism):
     def step_end(self, step, groups): return {"dice/python": random.random(), "dice/numpy": np.random.rand(), "dice/torch": torch.rand(()).item()}
 
 
-MECHANISMS = {"grpo": lambda: [], "novelty": lambda: [novelty()], "regeneration": lambda: [regeneration()], "both": lambda: [novelty(), regeneration()],
+MECHANISMS = {"grpo": list, "novelty": lambda: [novelty()], "regeneration": lambda: [regeneration()], "both": lambda: [novelty(), regeneration()],
               "ngram": lambda: [novelty(kind="ngram")], "surprise, placebo": lambda: [novelty(kind="surprise", placebo=True)],
               "running scale, before the norm": lambda: [novelty(scale="running", before_norm=True)], "random prefixes": lambda: [regeneration(select="random")],
               "replay": lambda: [SuccessReplay(per_step=6, keep=2, age=3)], "dice": lambda: [Dice()]}

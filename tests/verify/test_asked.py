@@ -1,6 +1,5 @@
 "Answers in solutions, and how a prompt asks for an answer."
 import re
-import time
 
 import pytest
 from hypothesis import given

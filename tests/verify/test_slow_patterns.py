@@ -17,7 +17,7 @@ from extra_nb.verify.equality import AT_ONCE, MAX_CHARS, at_once
 from extra_nb.verify.reading import Unreadable, readings
 
 try: from re import _constants as codes, _parser as parser  # Python 3.11 and later
-except ImportError: import sre_constants as codes, sre_parse as parser
+except ImportError: import sre_constants as codes; import sre_parse as parser
 
 TEXTS = int(os.environ.get("EXTRA_NB_PATTERNS", "2"))
 SECONDS = 0.1  # that a thousand characters may take
