@@ -42,7 +42,7 @@ def exported_module(path: Path) -> str | None:
 # folder holds stands above the first page that asks for it.
 ORDER = """
     types
-    verify.asked verify.answers verify.reading verify.equality verify.worker verifier
+    verify.answers verify.asked verify.reading verify.equality verify.worker verifier
     grpo mechanisms
     models.hub models.loading embedders novelty prefix regeneration
     data.files tasks

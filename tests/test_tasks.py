@@ -31,7 +31,6 @@ from extra_nb.tasks import (
     split_heldout,
     worked_solution,
 )
-from extra_nb.verify.asked import as_asked, final_answer, last_boxed, marks_asked
 from extra_nb.types import InputError, Problem, Turn
 
 
@@ -85,48 +84,6 @@ def test_arithmetic_refuses(kwargs):
 
 def test_worked_solution_refuses_other_problems():
     with pytest.raises(InputError, match="gsm8k/1"): worked_solution(Problem("gsm8k/1", "How many?", "3"))
-
-
-# answers
-
-@pytest.mark.parametrize("text, expected", [
-    (r"\boxed{5}", "5"), (r"\boxed {5}", "5"), (r"\boxed{\frac{1}{2}} and \boxed{3}", "3"), (r"\boxed{3} then \boxed{4", "3"),
-    (r"\boxed{a \boxed{b} c}", "b"), (r"\boxed{1 + \boxed{2}", "2"), (r"}} \boxed{7} {", "7"), (r"{ \boxed{7}", "7"), (r"\boxed{}", ""),
-    (r"\boxed{\{1,2\}}", r"\{1,2\}"), (r"\boxed{\left\{1\right.}", r"\left\{1\right."), ("\\\\boxed{6}", "6"),
-    ("boxed{6}", None), ("", None),
-    (r"\boxed{\begin{pmatrix}1\\{2}\end{pmatrix}}", r"\begin{pmatrix}1\\{2}\end{pmatrix}"),
-    ("\\boxed{a\nb}", "a\nb"), ("\\boxed{\x00\ud800}", "\x00\ud800"),
-])
-def test_last_boxed(text, expected): assert last_boxed(text) == expected
-
-
-@given(st.lists(st.sampled_from([r"\boxed{", "{", "}", "a", " ", r"\{", r"\}"]), max_size=14).map("".join))
-def test_last_boxed_agrees_with_a_slow_search(text):
-    def slow():
-        for start in reversed([m.end() for m in re.finditer(r"\\boxed\{", text)]):
-            depth, i = 1, start
-            while i < len(text):
-                if text[i] == "\\" and text[i + 1] in "{}": i += 1
-                elif text[i] == "{": depth += 1
-                elif text[i] == "}": depth -= 1
-                if depth == 0: return text[start:i]
-                i += 1
-    assert last_boxed(text) == slow()
-
-
-@pytest.mark.parametrize("text", [r"\boxed{" * 150_000, "{" * 1_000_000, r"\boxed" + " " * 1_000_000,
-                                  "\\" * 1_000_001 + "boxed{1}", "}" * 1_000_000])
-def test_last_boxed_of_a_megabyte_takes_one_pass(text):
-    import time
-    start = time.thread_time()
-    last_boxed(text + r"\boxed{3}")
-    assert time.thread_time() - start < 5  # a search from each box to the end would take hours
-
-
-@pytest.mark.parametrize("text, expected", [
-    ("#### 1,234", "1234"), ("work\n#### -5\n", "-5"), ("#### Step 1\nso it is \\boxed{7}", "7"), ("1,234", "1,234"), (" x ", "x"),
-    (r"\boxed{025}", "025"), ("a #### b", "b"), ("", "")])
-def test_final_answer(text, expected): assert final_answer(text) == expected
 
 
 # files
@@ -425,33 +382,12 @@ def test_prompts_that_say_how_to_answer(mark, text):
         assert mark in problem.asks and "so that no instruction of ours is added" in loaded.summary()
 
 
-@pytest.mark.parametrize("text", [r"What is $\boxed{11}\times\boxed{20}$?", r"$3+\boxed{}=7$", r"Let $\boxed{N}$ be the number of divisors", r"so $y=\boxed{x / 2-1}$", "Rocky boxed 190 fights.", "#### Question 3\nHalf?", "Half?\nAnswer:",
-                                  "What answer did he put in the box?", "If the answer is 64, what is x?", "Place five balls in a box."])
-def test_prompts_that_only_look_so(text): assert marks_asked(text) == ()
-
-
-@pytest.mark.parametrize("asks, response, expected", [
-    (("hash",), "2*600\n#### 1,200\n", r"\boxed{1200}"), (("hash",), r"#### \boxed{12}", r"\boxed{12}"), (("hash",), "#### **12**", r"\boxed{12}"), (("hash",), "#### 1,2", r"\boxed{1,2}"), (("hash",), r"so \boxed{12}", r"so \boxed{12}"), (("hash",), "12", "12"),
-    (("tag",), "<think>7</think><answer> 12 </answer>", r"\boxed{12}"), (("tag",), r"<answer>\boxed{12}</answer>", r"\boxed{12}"), (("tag",), "<answer>12", "<answer>12"), (("line",), "so\nAnswer: 12", r"\boxed{12}"), (("line",), "**Final answer:** 12\nbye", r"\boxed{12}"),
-    (("line",), "Answer:\n12", "Answer:\n12"), (("box", "line"), "Answer: 12", r"\boxed{12}"), (("box", "hash"), "\\boxed{3}\n#### 4", "\\boxed{3}\n#### 4"), (("box",), "#### 4", "#### 4"), ((), "#### 4", "#### 4")])
-def test_responses_are_read_as_they_were_asked_for(asks, response, expected):
-    assert as_asked(Problem("p", "q", "12", asks=asks), response) == expected
-
-
 def test_the_verifier_judges_what_stands_where_the_prompt_asked_for_it():
     from extra_nb.verifier import Verifier
     problems = load_problems([{"prompt": f"{i}*600? Output the final answer after \"####\".", "answer": f"work\n#### {i * 600:,}"} for i in (1, 2)] + [{"prompt": "2*2?", "answer": "4"}]).problems
     with Verifier(timeout=10, workers=1) as verifier:
         assert [v.reason for v in verifier.judge(problems, ["#### 600", "#### 1,300", "#### 4"])] == ["correct", "wrong", "no_answer"]
         with pytest.raises(InputError): verifier.judge(problems, ["#### 600"])
-
-
-@pytest.mark.parametrize("text", ["#" * 500_000, "<answer>" * 60_000, "answer" * 80_000 + ":", "\\boxed{" * 70_000, "Answer" + " " * 500_000 + ":", "<answer> " * 50_000 + "x" * 1000, "line " * 100_000, "in a " * 100_000, "*" * 500_000 + "answer:"])
-def test_marks_are_looked_for_in_one_pass(text):
-    import time
-    start = time.thread_time()
-    marks_asked(text), [as_asked(Problem("p", "q", "1", asks=(m,)), text) for m in ("hash", "tag", "line", "box")]
-    assert time.thread_time() - start < 5
 
 
 # sets by name
