@@ -18,6 +18,7 @@ from .answers import number
 from .bounds import TURNED, approximately
 from .leaves import FILLERS, Leaf, equal_texts, same_value, same_words, words_of
 from .reading import read
+from .renaming import symbols_of
 from .tokens import Reading, Unreadable, interval, symbols
 from .units import value
 
@@ -153,12 +154,7 @@ def _closed_ends(r: Reading) -> list[bool]:
 def _same_interval(p: Reading, q: Reading, leaf: Leaf) -> bool:
     return _closed_ends(p) == _closed_ends(q) and _in_order(p.parts, q.parts, leaf)
 
-# %% ../../nbs/verify/structures.ipynb #72ecd7fc
-def _symbols_of(r: Reading) -> set[str]:
-    own = symbols(r.text) if r.kind in ("value", "relation", "matrix") else set()
-    return own.union(*map(_symbols_of, r.parts))
-
-
+# %% ../../nbs/verify/structures.ipynb #430dcebd
 def _whole(r: Reading) -> str:
     "A relation, or what was read as the value of a name, as a formula again."
     if r.kind == "value": return f"{r.label} = {r.text}" if r.label else r.text
@@ -173,7 +169,7 @@ def _whole(r: Reading) -> str:
 
 def _in_several_names(r: Reading) -> bool:
     "y = 2x + 3 may be given as an equation; that of x = 3 is the question."
-    return bool(_symbols_of(r) - symbols(r.label))
+    return bool(symbols_of(r) - symbols(r.label))
 
 
 def _same_relation(g: Reading, a: Reading, leaf: Leaf) -> bool:
