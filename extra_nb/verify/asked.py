@@ -68,8 +68,9 @@ def marks_asked(
 ) -> tuple[str, ...]:  # Names in `MARKS`
     "How a text wants an answer to be written."
     small = text.lower()
-    tried = [name for name in MARKS if any(sign in small for sign in _SIGNS[name])]
-    return tuple(name for name in tried if MARKS[name].search(text))
+    def may_ask(name): return any(sign in small for sign in _SIGNS[name])
+
+    return tuple(name for name, asks in MARKS.items() if may_ask(name) and asks.search(text))
 
 # %% ../../nbs/verify/asked.ipynb #8d5ed0ad
 def _after_hashes(text: str) -> str:

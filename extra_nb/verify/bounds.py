@@ -69,8 +69,8 @@ def bounds(
     "An inequality as an interval and the points that it leaves out."
     if r.kind == "interval" and r.label: return Bounds(r, [])
     if r.label and r.text == r"\mathbb{R}": return Bounds(_everything(), [])
-    if r.kind == "union" and r.marks == ("hole",): return Bounds(_everything(),
-                                                                 [r.parts[0].parts[1]])
+    if r.kind == "union" and r.marks == ("hole",):
+        return Bounds(_everything(), [r.parts[0].parts[1]])
     return None
 
 
@@ -107,7 +107,8 @@ def meet(
 ) -> Reading | None:  # None if that is nothing, or they are something else
     "What several inequalities for one name have in common."
     if len(parts) < 2: return None
-    labels, found = {part.label for part in parts}, [bounds(part) for part in parts]
+    labels = {part.label for part in parts}
+    found = [bounds(part) for part in parts]
     if not all(found) or len(labels) > 1: return None
     ends = []
     for side in (0, 1):

@@ -103,8 +103,8 @@ def _same_constant(x, y) -> bool | None:
     a, b = _value_at(u, {}), _value_at(v, {})
     if a is None or b is None: raise Unreadable(f"{x} or {y} has no value")
     digits = _precision(u, v)
-    if digits < DIGITS or not (_close(a, b) or a == 0 or b == 0): return _close(a, b,
-                                                                                min(30, digits))
+    if digits < DIGITS or not (_close(a, b) or a == 0 or b == 0):
+        return _close(a, b, min(30, digits))
     lengths = [len(str(abs(n))) for n in u.atoms(Integer) | v.atoms(Integer)]
     digits = 40 + 2 * max(lengths, default=1)
     if digits > _MOST_DIGITS: return _close(a, b)

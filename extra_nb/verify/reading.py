@@ -151,7 +151,8 @@ def _matrix(text: str, name: str, inner: str) -> Reading:
     if not name.endswith("matrix") and name != "array": raise Unreadable(text)
     if name == "array": inner = re.sub(r"\A\s?\{[^{}]*\}", "", inner)
     rows = _rows(inner)
-    if len(rows) > 1 and all(len(row) == 1 for row in rows): rows = [[row[0] for row in rows]]
+    column = all(len(row) == 1 for row in rows)
+    if len(rows) > 1 and column: rows = [[row[0] for row in rows]]
     vectors = [Reading("tuple", "", tuple(map(_one, row)), marks=("vector",)) for row in rows]
     if not vectors: raise Unreadable(text)
     if len(vectors) == 1 and name not in ("vmatrix", "Vmatrix"): return vectors[0]
@@ -250,8 +251,8 @@ def _contradict(pieces: list[str], signs: list[str]) -> bool:
 
 def _relation(text: str, pieces: list[str], signs: list[str]) -> Reading:
     "A chain of =, <, ..."
-    if set(signs) <= {"=", r"\approx", r"\equiv"} and _contradict(pieces,
-                                                                  signs): raise Unreadable(text)
+    equal = set(signs) <= {"=", r"\approx", r"\equiv"}
+    if equal and _contradict(pieces, signs): raise Unreadable(text)
     signs = ["=" if sign == r"\equiv" else sign for sign in signs]
     if r"\approx" in signs:
         i = signs.index(r"\approx")
@@ -261,8 +262,8 @@ def _relation(text: str, pieces: list[str], signs: list[str]) -> Reading:
     if signs == [r"\in"] and is_name(pieces[0]): return replace(_one(pieces[1]), label=pieces[0])
     if set(signs) == {"="}:
         if is_name(pieces[0]): return replace(_one(pieces[-1]), label=pieces[0])
-        if is_name(pieces[-1]) and len(pieces) == 2: return replace(_one(pieces[0]),
-                                                                    label=pieces[1])
+        if is_name(pieces[-1]) and len(pieces) == 2:
+            return replace(_one(pieces[0]), label=pieces[1])
         if len(pieces) > 2 or not any(map(symbols, pieces)): return _one(pieces[-1])
     if found := _inequality(pieces, signs): return found
     return Reading("relation", text, tuple(map(_one, pieces)), marks=tuple(signs))
@@ -431,8 +432,8 @@ def _letters_only(text: str) -> Reading | None:
     "A, C and E as a list: the letters of choices."
     comma_or_word = r"\s?(?:,? ?(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;&]) ?"
     pieces, text = re.split(comma_or_word, text.strip(" .")), text.strip()
-    if len(pieces) < 2 or not all(re.fullmatch(r"\(?[A-Z]\)?",
-                                               piece) for piece in pieces): return None
+    letters = [piece for piece in pieces if re.fullmatch(r"\(?[A-Z]\)?", piece)]
+    if len(pieces) < 2 or letters != pieces: return None
     if text[:1] == "(" and text[-1:] == ")" and ")" not in text[1:-1]:
         return None  # (A, B) is a pair
     return Reading("list", "", tuple(Reading("text", piece.strip("()")) for piece in pieces))

@@ -95,7 +95,7 @@ def _bound_in_labels(gold: Reading, answer: Reading,
 
 def _with_bound_names(gold: Reading, answer: Reading, pairs: list[tuple[str, str]]) -> Reading:
     "The answer with these names changed; other names that would be caught stay different."
-    wanted, given = {g for g, _ in pairs}, {a for _, a in pairs}
+    wanted, given = map(set, zip(*pairs))
     caught = wanted & (symbols_of(answer) - given)
     taken = symbols_of(gold) | symbols_of(answer)
     unused = (name for name in _UNUSED if name not in taken)
@@ -120,16 +120,16 @@ def renamed(
     fixed: frozenset[str] = frozenset(),  # Names of the problem
 ) -> Reading:
     "The answer with its bound names called as in the gold answer."
-    if pairs := _bound_in_labels(gold, answer, fixed): answer = _with_bound_names(gold, answer,
-                                                                                  pairs)
+    if pairs := _bound_in_labels(gold, answer, fixed):
+        answer = _with_bound_names(gold, answer, pairs)
     g, a = symbols_of(gold), symbols_of(answer)
     new = [name for name in symbols_in_order(gold) if name in g - a]
     old = [name for name in symbols_in_order(answer) if name in a - g]
     if len(new) != 1 or len(old) != 1: return answer
     if set(old) & symbols(gold.label) or set(new) & symbols(answer.label):
         return answer  # y = x^2 is not x = y^2
-    return exchanged(answer, {old[0]: new[0]}) if _may_be(gold, answer, fixed, *new,
-                                                          *old) else answer
+    if not _may_be(gold, answer, fixed, *new, *old): return answer
+    return exchanged(answer, {old[0]: new[0]})
 
 # %% ../../nbs/verify/renaming.ipynb #339aaa80
 def with_parameters(

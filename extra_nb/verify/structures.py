@@ -50,7 +50,8 @@ def _as_sets(x: tuple, y: tuple, leaf: Leaf) -> bool:
     def among(p, others): return any(_same_part(p, q, leaf) for q in others)
     def has(q, others): return any(_same_part(p, q, leaf) for p in others)
 
-    return all(among(p, y) for p in x) and all(has(q, x) for q in y)
+    if not all(among(p, y) for p in x): return False
+    return all(has(q, x) for q in y)
 
 # %% ../../nbs/verify/structures.ipynb #592488f4
 _BRACKETS = (("(", ")"), ("[", "]"))
@@ -62,6 +63,9 @@ def _noun(r: Reading) -> str:
 
 
 def _different(names: list[str]) -> bool: return all(names) and len(set(names)) == len(names)
+
+
+def _labels(parts: tuple) -> list[str]: return [p.label for p in parts]
 
 
 def _by_nouns(g: tuple, a: tuple, leaf: Leaf) -> bool | None:
@@ -87,7 +91,7 @@ def _same_collection(g: Reading, a: Reading, leaf: Leaf) -> bool:
     if kinds & {"tuple", "interval"}:  # a bare list in the order of the pair
         if "set" in kinds or ("pm",) in (g.marks, a.marks): return False
         return _in_order(g.parts, a.parts, leaf)
-    wanted, given = ([p.label for p in r.parts] for r in (g, a))
+    wanted, given = _labels(g.parts), _labels(a.parts)
     if _different(wanted) and set(wanted) == set(given) and len(wanted) == len(given):
         part_of = {p.label: p for p in a.parts}
         return all(same(p, part_of[p.label], leaf) for p in g.parts)
@@ -174,9 +178,10 @@ def _in_several_names(r: Reading) -> bool:
 
 def _same_relation(g: Reading, a: Reading, leaf: Leaf) -> bool:
     turned = tuple(TURNED.get(sign, sign) for sign in a.marks[::-1])
+    texts = [p.text for p in g.parts]
     for parts, signs in ((a.parts, a.marks), (a.parts[::-1], turned)):
         if signs != g.marks: continue
-        if [p.text for p in parts] == [p.text for p in g.parts]: return True
+        if [p.text for p in parts] == texts: return True
         if len(signs) > 1 and _in_order(g.parts, parts, leaf): return True
     return len(g.marks) == len(a.marks) == 1 and leaf(_whole(g), _whole(a))
 
@@ -265,8 +270,8 @@ def _same_ratio(g: Reading, a: Reading, leaf: Leaf) -> bool:
 
 def _same_share(p: str, first_of_a: str, q: str, first_of_g: str, leaf: Leaf) -> bool:
     x = [number(text) for text in (p, first_of_a, q, first_of_g)]
-    if None in x: return equal_texts(rf"({p}) \cdot ({first_of_a})", rf"({q}) \cdot ({first_of_g})",
-                                     leaf)
+    if None in x:
+        return equal_texts(rf"({p}) \cdot ({first_of_a})", rf"({q}) \cdot ({first_of_g})", leaf)
     return x[0].value * x[1].value == x[2].value * x[3].value
 
 
@@ -312,8 +317,8 @@ def same(
         if (found := _same_sets(g, a, leaf)) is not None: return found
     if kinds == {"relation"}: return _same_relation(g, a, leaf)
     if g.kind == "relation" and set(g.marks) == {"<"} and len(g.parts) > 2:
-        if a.kind in ("list", "tuple"): return _in_order(g.parts, a.parts,
-                                                         leaf)  # a < b < c as a, b, c
+        if a.kind in ("list", "tuple"):  # a < b < c as a, b, c
+            return _in_order(g.parts, a.parts, leaf)
     if "relation" in kinds:
         return (g.kind == "relation" or _in_several_names(g)) and leaf(_whole(g), _whole(a))
     if kinds == {"value"}: return same_value(g, a, leaf)

@@ -155,8 +155,8 @@ _PER_TIME = re.compile(r"(?:\^\{?[0-9]\}?)?\s?/\s?(?:s|h|hr|min|sec)(?![A-Za-z])
 def _begins(text: str, m: re.Match) -> bool:
     "Does a unit begin with this bare word?"
     word, known = m[2], unit(m[2]) is not None
-    if not re.search(r"(?:[0-9)}\]%]|\\pi)\s?\Z", text[max(0,
-                                                           m.start() - 5):m.start()]): return False
+    before = text[max(0, m.start() - 5):m.start()]
+    if not re.search(r"(?:[0-9)}\]%]|\\pi)\s?\Z", before): return False
     glued = m.start() and text[m.start() - 1] not in " })/"
     if known and len(word) > 1 or not glued and len(word) > 2: return True
     if word in ("st", "nd", "rd", "th"): return True
@@ -243,8 +243,8 @@ def value(
         text, money = match[1] + text[match.end():], match[2].replace("\\", "").replace(" ", "")
     text, mark = _without_unit(text, money)
     spelled_out = plain(text)
-    if spelled_out != text and not _is_maths(without_words(text)): return Reading("text",
-                                                                                  spelled_out)
+    if spelled_out != text and not _is_maths(without_words(text)):
+        return Reading("text", spelled_out)
     if WORD.search(spelled_out) and not re.search(r"[0-9\\=]", spelled_out):
         return Reading("text", spelled_out)
     if re.fullmatch(r"\\emptyset|\\\{\s?\\\}", text.strip()): return Reading("set", r"\emptyset")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from extra_nb.types import Problem
 from extra_nb.verify.answers import boxed, boxes, extract
+from extra_nb.verifier import Verifier
 from extra_nb.verify.asked import as_asked, final_answer, marks_asked
 
 # the boxes of a gold answer are those of a response
@@ -24,6 +25,13 @@ from extra_nb.verify.asked import as_asked, final_answer, marks_asked
 def test_a_gold_solution_and_a_response_have_the_same_answer(text, expected):
     assert boxed(text) == extract(text) == expected
     assert final_answer(text) == (text if expected is None else expected)
+
+
+def test_a_response_that_repeats_a_gold_solution_with_two_boxes_is_right():
+    solution = r"so $x=\boxed{1}$ or $x=\boxed{2}$."
+    with Verifier(workers=1) as verifier:
+        found = verifier.verify([final_answer(solution)] * 3, [solution, r"\boxed{1}", r"\boxed{2}"])
+    assert [v.reason for v in found] == ["correct", "wrong", "wrong"]
 
 
 @given(st.lists(st.sampled_from([r"\boxed{", "{", "}", "a", " ", r"\{", r"\}"]), max_size=14).map("".join))

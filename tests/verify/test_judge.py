@@ -1945,6 +1945,17 @@ def test_a_gold_answer_that_is_partly_read_is_told_apart(gold, reason):
     assert check(gold) == reason and at_once("check", gold, gold) in (None, reason)
 
 
+@pytest.mark.parametrize("text", [r"\begin{cases} \\ \end{cases}", r"\begin{align} & \\ \end{align}", r"\begin{matrix} \\ \end{matrix}"])
+def test_an_environment_without_rows_is_unparseable_in_every_process(text):
+    assert equivalent("5", text) == equivalent(text, "5") == at_once("equivalent", "5", text) == "unparseable"
+
+
+@pytest.mark.parametrize("gold, answer, reason", [
+    (r"10\text{ m}\cdot\text{s}^{-1}", r"36\text{ km/h}", "correct"), (r"10\text{ m}\cdot\text{s}^{-1}", r"10\text{ m}\cdot\text{s}^{-2}", "wrong"),
+    (r"2\text{ N}", r"2\text{ kg}\cdot\text{m}\cdot\text{s}^{-2}", "correct")])
+def test_units_that_a_dot_multiplies(gold, answer, reason): assert equivalent(gold, answer) == reason
+
+
 # the noise of binary fractions
 
 @pytest.mark.parametrize("text, clean", [(repr(x), clean) for x, clean in (
