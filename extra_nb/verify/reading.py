@@ -351,8 +351,8 @@ def _without_words_before(text: str) -> str:
 # %% ../../nbs/verify/reading.ipynb #b1b98f7f
 _COLON = re.compile(
     r"(?:\\text\s?\{(?=[^{}]*[A-Za-z]{2})([^{}]*)(?::\s?\}|\}\s?:)"
-    r"|(?<![A-Za-z])([A-Za-z](?=[A-Za-z ]{0,60}[A-Za-z][ :])[A-Za-z "
-    r"]{1,60}(?:[0-9]{1,4})?)\s?:)\s?(?=\S)")
+    r"|(?<![A-Za-z])([A-Za-z](?=[A-Za-z ]{0,60}[A-Za-z][ :])[A-Za-z ]{1,60}(?:[0-9]{1,4})?)"
+    r"\s?:)\s?(?=\S)")
 _TRANSPOSED = re.compile(
     r"\s?\^\s?\{?\s?(?:T|\\top|\\intercal|\\(?:text|mathsf)\s?\{?\s?T\s?\}?)\s?\}?\Z")
 _MINUS_SET = re.compile(r"(\\\}|\)|\]|\\mathbb\s?\{?R\}?)\s?-\s?(?=\\\{)")
