@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['SIZES', 'CARDINALS', 'OR', 'ALSO', 'CONJUNCTIONS', 'HEDGES', 'FUNCTION_NAMES', 'SIGNS_OF_RELATION', 'BEHIND',
-           'PARAMETER', 'DECLARED', 'EXCEPT', 'EXPLAINED', 'ELSE', 'number_word', 'conjunctions_as_signs', 'hedged',
+           'PARAMETER', 'DECLARED', 'ELSE', 'EXCEPT', 'EXPLAINED', 'number_word', 'conjunctions_as_signs', 'hedged',
            'declared', 'of_any', 'of_integers', 'rival', 'is_explanation']
 
 # %% ../../nbs/verify/words.ipynb #b1be6973
@@ -176,6 +176,7 @@ DECLARED = re.compile(  # , a and b constants
     r"(?<![\s,;(])[\s,;(]*[,;(]\s?(?:\\text\s?\{[^{}]*\}\s?)?" + _SYMBOLS + r"\s?"
     rf"(?:\\text\s?\{{(?=[^{{}}]*\b{_SAID}\b)[^{{}}]*\}}"
     rf"|(?=[a-z ]{{0,40}}\b{_SAID}\b)[a-z ]{{1,60}})\s?\)?\s?\.?\Z")
+ELSE = re.compile(r"(?<![A-Za-z\\])(?:otherwise|else)(?![A-Za-z])")
 EXCEPT = re.compile(r"(?:,|\\text\s?\{[^{}]*\})\s?\(?\s?[A-Za-z]\s?\\neq\s?[^,;=<>]*\Z")
 EXPLAINED = re.compile(r"\s?(?:\\text\s?\{\s?)?\((?:[^()]|\([^()]*\))*\)\s?\}?\s?\.?\Z")
 _IN_SET = r"\bin\s{0,2}\}?\s?(?:\\mathbb\s?\{?[CNQRZ]\}?|[CNQRZ])(?![A-Za-z])"
@@ -213,8 +214,7 @@ def of_integers(
     "Does a clause say that its names stand for integers?"
     return bool(re.search(r"\\mathbb\s?\{?[ZN]|integer|natural", clause))
 
-# %% ../../nbs/verify/words.ipynb #dc9f305f
-ELSE = re.compile(r"(?<![A-Za-z\\])(?:otherwise|else)(?![A-Za-z])")
+# %% ../../nbs/verify/words.ipynb #b0699173
 _DENIED = {"not", "wrong", "incorrect", "false", "no", "never", "and", "but"}
 _NAMES_VALUE = re.compile(  # is 5, namely x + 1
     r"(?<![A-Za-z])(?:is|are|was|be|equals?|being|gives?|makes?|means|namely|as|to|than|say)"
