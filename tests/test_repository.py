@@ -42,7 +42,9 @@ def exported_module(path: Path) -> str | None:
 # folder holds stands above the first page that asks for it.
 ORDER = """
     types
-    verify.asked verify.answers verify.reading verify.equality verify.worker verifier
+    verify.answers verify.asked verify.tokens verify.words verify.units verify.bounds verify.notation verify.reading
+    verify.leaves verify.renaming verify.structures verify.integrals verify.expressions verify.formulas verify.equality
+    verify.worker verifier
     grpo mechanisms
     models.hub models.loading embedders novelty prefix regeneration
     data.files data.columns data.contents data.choices data.rows data.sources tasks

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extra_nb.verify.equality import at_once, compare
+from extra_nb.verify.equality import at_once, equivalent
 from extra_nb.tasks import BENCHMARKS, load_problems
 from extra_nb.types import InputError, Problem
 from extra_nb.verifier import Verifier, check_golds
@@ -57,7 +57,7 @@ integers = st.tuples(st.sampled_from(["", "+", "-"]), st.sampled_from(["", "0", 
 def test_integers_are_equal_when_their_values_are(gold, answer, equal):
     if equal: answer = gold.replace(",", "").replace("+", "")
     same = int(gold.replace(",", "")) == int(answer.replace(",", ""))
-    assert at_once("compare", gold, answer) == compare(gold, answer) == ("correct" if same else "wrong")
+    assert at_once("equivalent", gold, answer) == equivalent(gold, answer) == ("correct" if same else "wrong")
 
 
 @given(st.integers(10**14 + 5, 10**15 - 5), st.integers(-300, 300), st.integers(-3, 3), st.sampled_from(["{}e{}", r"{}\times 10^{{{}}}", r"{} \cdot 10^{{ {} }}", "{}*10^{}"]))
@@ -65,21 +65,21 @@ def test_integers_are_equal_when_their_values_are(gold, answer, equal):
 def test_powers_of_ten_are_exact(digits, exponent, off, form):
     text = f"{str(digits)[0]}.{str(digits)[1:]}"
     other = f"{str(digits + off)[0]}.{str(digits + off)[1:]}"
-    assert at_once("compare", f"{text}e{exponent}", form.format(other, exponent)) == ("correct" if abs(off) <= 1 else "wrong")  # 1: the last digit of 15
+    assert at_once("equivalent", f"{text}e{exponent}", form.format(other, exponent)) == ("correct" if abs(off) <= 1 else "wrong")  # 1: the last digit of 15
 
 
 def test_powers_of_ten_need_no_mantissa():
-    assert [at_once("compare", "10^{-27}", a) for a in ("10^{-28}", "10^{-27}", "1e-27", "-10^{-27}", "0")] == ["wrong", "correct", "correct", "wrong", "wrong"]
-    assert [at_once("compare", "1000", a) for a in ("10^3", "10 ^ {3}", "10^{4}")] == ["correct", "correct", "wrong"]
+    assert [at_once("equivalent", "10^{-27}", a) for a in ("10^{-28}", "10^{-27}", "1e-27", "-10^{-27}", "0")] == ["wrong", "correct", "correct", "wrong", "wrong"]
+    assert [at_once("equivalent", "1000", a) for a in ("10^3", "10 ^ {3}", "10^{4}")] == ["correct", "correct", "wrong"]
 
 
 def test_an_exception_in_the_comparison_is_counted_and_not_scored_as_wrong(monkeypatch):
-    import extra_nb.verify.equality as judge
+    import extra_nb.verify.formulas as algebra
 
     def fail(*args, **kwargs): raise ZeroDivisionError
 
-    monkeypatch.setattr(judge, "same_expression", fail)
-    assert compare("x+1", "1+x") == "unparseable"
+    monkeypatch.setattr(algebra, "same_expression", fail)
+    assert equivalent("x+1", "1+x") == "unparseable"
 
 
 def test_results_do_not_depend_on_order_or_company(verifier):

@@ -139,7 +139,7 @@ def test_every_pair_gets_a_verdict_in_time_and_none_harms_the_next(tmp_path, mon
         for i in range(0, len(found), BATCH):
             batch = found[i : i + BATCH]
             start = time.thread_time()
-            at_once_all = [at_once("compare", g, extract(r)) for g, r in batch]
+            at_once_all = [at_once("equivalent", g, extract(r)) for g, r in batch]
             assert time.thread_time() - start < BATCH / 10, f"without a worker, and so without a deadline: {batch}"
             lost, mixed = verifier.restarts, batch + healthy  # those are asked last, after whatever hangs
             verdicts = verifier.verify([g for g, _ in mixed], [r for _, r in mixed])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extra_nb.verify.answers import bare_answer, boxed, extract, number, prose, same_number, spell, without_noise
-from extra_nb.verify.equality import AT_ONCE, MAX_CHARS, at_once, check, compare, left_to_do, too_large
+from extra_nb.verify.equality import AT_ONCE, MAX_CHARS, at_once, check, equivalent, left_to_do, too_large
 from extra_nb.verify.reading import Unreadable, program, read, readings, tokens
 from extra_nb.tasks import BENCHMARKS, load_problems
 
@@ -308,14 +308,14 @@ x \le 1 | x = 1
 def pairs(block): return [tuple(t.strip() for t in line.split(" | ", 1)) for line in block.strip().splitlines()]
 
 
-def test_what_is_the_same(): assert [p for p in pairs(SAME) if compare(*p) != "correct"] == []
+def test_what_is_the_same(): assert [p for p in pairs(SAME) if equivalent(*p) != "correct"] == []
 
 
-def test_what_is_different(): assert [p for p in pairs(DIFFERENT) if compare(*p) == "correct"] == []
+def test_what_is_different(): assert [p for p in pairs(DIFFERENT) if equivalent(*p) == "correct"] == []
 
 
 def test_the_quick_verdict_is_the_one_that_algebra_gives():
-    known = [(p, at_once("compare", *p), compare(*p)) for p in pairs(SAME) + pairs(DIFFERENT)]
+    known = [(p, at_once("equivalent", *p), equivalent(*p)) for p in pairs(SAME) + pairs(DIFFERENT)]
     assert [k for k in known if k[1] not in (None, k[2])] == []
     assert sum(k[1] is not None for k in known) > len(known) / 2
 
@@ -323,16 +323,16 @@ def test_the_quick_verdict_is_the_one_that_algebra_gives():
 def test_the_question_is_not_an_answer():
     for gold, answer in [("8", "5 + 3"), ("8", "5+3+0"), ("391", r"17 \times 23"), ("8", "(16)/(2)/1"), ("x = 3", "2x = 6"), ("3", "2x = 6"), ("3", "x - 3 = 0"),
                          ("x > 3", "2x > 6"), (r"(3, \infty)", "2x > 6"), (r"\{2, -2\}", "x^2 = 4"), ("x = 3", "3x - 9 = 0"), ("11", r"5 \text{ not } 6")]:
-        assert compare(gold, answer) != "correct", (gold, answer)
+        assert equivalent(gold, answer) != "correct", (gold, answer)
     for gold, answer in [("8", "2^3"), ("6", "3!"), ("-8", "-8"), ("0.5", "1/2"), ("y = 2x + 3", "2x - y + 3 = 0"), ("x < 1", "-x > -1")]:
-        assert compare(gold, answer) == "correct", (gold, answer)
+        assert equivalent(gold, answer) == "correct", (gold, answer)
 
 
 def test_being_the_same_is_symmetric_where_both_sides_are_exact():
     one_way = ("%", "where", "\\text", "×")
     exact = [p for p in pairs(SAME) if not any(w in "".join(p) for w in one_way) and not (number(spell(p[1])) and left_to_do(spell(p[0])))]
     assert len(exact) > 100
-    assert [p for p in exact if compare(p[1], p[0]) != "correct"] == []
+    assert [p for p in exact if equivalent(p[1], p[0]) != "correct"] == []
 
 
 REASONS = [("7", "", "no_answer"), ("7", "  ", "no_answer"), ("7", "$ $", "no_answer"), ("", "7", "unparseable"), ("7", "(1, ", "unparseable"),
@@ -342,7 +342,7 @@ REASONS = [("7", "", "no_answer"), ("7", "  ", "no_answer"), ("7", "$ $", "no_an
 
 
 @pytest.mark.parametrize("gold, answer, reason", REASONS)
-def test_reasons(gold, answer, reason): assert (at_once("compare", gold, answer) or compare(gold, answer)) == reason
+def test_reasons(gold, answer, reason): assert (at_once("equivalent", gold, answer) or equivalent(gold, answer)) == reason
 
 
 # finding the answer
@@ -362,7 +362,7 @@ def test_boxes(response, answer): assert boxed(response) == answer == extract(re
 
 def test_listing_candidates_earns_nothing():
     for many in (r"\boxed{1}, \boxed{2}, \boxed{3}", r"\boxed{1, 2, 3}", r"\boxed{1 \text{ or } 2 \text{ or } 3}", r"\boxed{\{1,2,3\}}"):
-        assert [compare(gold, boxed(many)) for gold in "123"] == ["wrong"] * 3
+        assert [equivalent(gold, boxed(many)) for gold in "123"] == ["wrong"] * 3
 
 
 def test_fallbacks_are_off_unless_asked_for():
@@ -386,8 +386,8 @@ def test_numbers_have_one_value(text):
 @settings(max_examples=60)
 def test_integers_in_all_their_forms(x, y):
     forms = [str(x), f"{x:,}", f"{x}.0", f"${x}$", rf"{x} \text{{ apples}}", f"x = {x}", rf"\text{{The answer is }} {x}", f"({x})"]
-    assert {at_once("compare", str(x), f) for f in forms} == {"correct"}
-    if x != y: assert "correct" not in {at_once("compare", str(y), f) for f in forms}
+    assert {at_once("equivalent", str(x), f) for f in forms} == {"correct"}
+    if x != y: assert "correct" not in {at_once("equivalent", str(y), f) for f in forms}
 
 
 @given(st.fractions(-10**6, 10**6, max_denominator=999), st.integers(3, 6))
@@ -395,8 +395,8 @@ def test_integers_in_all_their_forms(x, y):
 def test_a_rounded_gold_answer_is_met_by_what_rounds_to_it(x, places):
     gold, exact = f"{float(x):.{places}f}", rf"\frac{{{x.numerator}}}{{{x.denominator}}}"
     off = rf"\frac{{{x.numerator * 100 + 3 * x.denominator}}}{{{x.denominator * 100}}}"  # 0.03 more
-    if number(gold).digits >= 3 and number(gold).value.denominator > 20: assert compare(gold, exact) == "correct"
-    assert compare(gold, off) == "wrong"
+    if number(gold).digits >= 3 and number(gold).value.denominator > 20: assert equivalent(gold, exact) == "correct"
+    assert equivalent(gold, off) == "wrong"
 
 
 # readings
@@ -428,18 +428,18 @@ def test_python_in_an_answer_is_not_run(tmp_path):
     canary = tmp_path / "canary"
     for code in (f"__import__('pathlib').Path({str(canary)!r}).touch()", f"open({str(canary)!r}, 'w')", f"exec('open({str(canary)!r}, chr(119))')",
                  f"sqrt(open({str(canary)!r}, 'w'))", "().__class__.__bases__[0].__subclasses__()"):
-        assert program(code) is None and compare("7", code) != "correct" and compare(code, "7") != "correct"
+        assert program(code) is None and equivalent("7", code) != "correct" and equivalent(code, "7") != "correct"
     assert not canary.exists()
 
 
 @pytest.mark.parametrize("text", [r"9^{9^{9^9}}", "(10^9)!", r"\binom{10^8}{5\cdot10^7}", r"\sum_{i=1}^{10^8}\sqrt i", "9**9**9**9", "factorial(10**9)",
                                   r"\frac{1}{" * 60 + "1" + "}" * 60, "{" * 900 + "}" * 900, "((9!)!)!"])
 def test_what_would_take_for_ever_is_refused_unread(text):
-    assert at_once("compare", "7", text) in ("unparseable", "wrong", None) and compare("7", text) in ("unparseable", "wrong")
+    assert at_once("equivalent", "7", text) in ("unparseable", "wrong", None) and equivalent("7", text) in ("unparseable", "wrong")
 
 
 def test_large_gold_answers_equal_themselves():
-    for gold in (r"2^{2^{2009}}", r"(10^9)!", r"10^{10^{10}}"): assert too_large(gold) and compare(gold, f"${gold}$") == "correct" and compare(gold, "7") == "unparseable"
+    for gold in (r"2^{2^{2009}}", r"(10^9)!", r"10^{10^{10}}"): assert too_large(gold) and equivalent(gold, f"${gold}$") == "correct" and equivalent(gold, "7") == "unparseable"
 
 
 def test_the_judge_is_light():
@@ -1815,8 +1815,8 @@ def kinds():
 
 @pytest.mark.parametrize("kind", kinds())
 def test_kinds(kind):
-    assert [(equal, gold, answer) for equal, gold, answer in kinds()[kind] if (compare(gold, answer) == "correct") != equal] == []
-    assert [(gold, answer) for _, gold, answer in kinds()[kind] if at_once("compare", gold, answer) not in (None, compare(gold, answer))] == []
+    assert [(equal, gold, answer) for equal, gold, answer in kinds()[kind] if (equivalent(gold, answer) == "correct") != equal] == []
+    assert [(gold, answer) for _, gold, answer in kinds()[kind] if at_once("equivalent", gold, answer) not in (None, equivalent(gold, answer))] == []
 
 
 COPIES = [  # statement, gold, answer, is it right?
@@ -1834,14 +1834,14 @@ COPIES = [  # statement, gold, answer, is it right?
 
 @pytest.mark.parametrize("statement, gold, answer, right", COPIES)
 def test_a_formula_of_the_problem_is_no_answer(statement, gold, answer, right):
-    assert (compare(gold, answer, statement) == "correct") == right
-    assert at_once("compare", gold, answer, statement) in (None, compare(gold, answer, statement))
-    assert compare(gold, gold, statement) == "correct"
+    assert (equivalent(gold, answer, statement) == "correct") == right
+    assert at_once("equivalent", gold, answer, statement) in (None, equivalent(gold, answer, statement))
+    assert equivalent(gold, gold, statement) == "correct"
 
 
 def test_what_is_long_is_left_to_a_worker():
-    assert at_once("compare", "5", "1, " * AT_ONCE) is None and at_once("compare", "5", "x" * (MAX_CHARS + 1)) == "unparseable"
-    assert compare("5", "1, " * AT_ONCE) != "correct" and compare("7", "$" * 900) == "no_answer"
+    assert at_once("equivalent", "5", "1, " * AT_ONCE) is None and at_once("equivalent", "5", "x" * (MAX_CHARS + 1)) == "unparseable"
+    assert equivalent("5", "1, " * AT_ONCE) != "correct" and equivalent("7", "$" * 900) == "no_answer"
 
 
 # integrals and sums that are left to do: + equal, - not
@@ -1908,29 +1908,30 @@ ITERATED = r"""
 @pytest.mark.parametrize("line", ITERATED.strip().splitlines())
 def test_iterated_integrals_and_sums(line):
     gold, answer = line[2:].split(" | ")
-    assert compare(gold, answer) == ("correct" if line[0] == "+" else "wrong")
-    assert at_once("compare", gold, answer) in (None, compare(gold, answer))
+    assert equivalent(gold, answer) == ("correct" if line[0] == "+" else "wrong")
+    assert at_once("equivalent", gold, answer) in (None, equivalent(gold, answer))
 
 
 @pytest.mark.parametrize("text", [r"\iint xy\,dx\,dy", r"\iint_D xy\,dx\,dy", r"\iiint_V z\,dV", r"\oint_C x\,dy", r"\int\int xy\,dx\,dy", r"\int_0^1\int xy\,dx\,dy", "∬ xy dx dy",
                                   r"\int xy\,dx\,dy"])
 def test_double_integrals_without_limits_have_no_value(text):
-    assert check(text) == compare(text, r"\frac14") == compare(r"\sqrt{2}", text) == "unparseable"
+    assert check(text) == equivalent(text, r"\frac14") == equivalent(r"\sqrt{2}", text) == "unparseable"
 
 
 @pytest.mark.parametrize("text", [r"\int_{-1}^{1}\int_{-1}^{1} \frac{1}{x} dx dy", r"\int_0^1 \frac{1}{x} dx", r"\int_{-1}^{2} \frac{1}{x} dx", r"\int_1^{\infty} \frac{1}{x} dx"])
 def test_integrals_that_do_not_converge_equal_no_number(text):
-    assert "correct" not in [compare(text, a) for a in ("0", r"\ln 2", "36", "1", "40")]
+    assert "correct" not in [equivalent(text, a) for a in ("0", r"\ln 2", "36", "1", "40")]
 
 
 def test_numbers_of_a_grid_are_right_or_none():
-    from extra_nb.verify.equality import _by_numbers, _worked_out, expression
+    from extra_nb.verify.expressions import expression
+    from extra_nb.verify.integrals import by_numbers, worked_out
     from sympy import N
     exact = {r"\int_0^1 \int_0^1 \ln(x+y) dx dy": "2*log(2)-3/2", r"\int_0^{\infty} \int_0^{\infty} \frac{1}{(1+x+y)^4} dx dy": "1/6", r"\int_0^1 \int_0^1 x^y dx dy": "log(2)",
              r"\int_{-\infty}^0 \int_0^1 e^{x} y dy dx": "1/2", r"\int_0^1 \int_0^{\sqrt{1-x^2}} \int_0^{\sqrt{1-x^2-y^2}} e^{0 z} dz dy dx": "pi/6", r"\int_0^1 \sqrt{x} dx": "2/3"}
-    for text, value in exact.items(): assert abs(_worked_out(expression(text)) - N(value, 30)) < 1e-12
+    for text, value in exact.items(): assert abs(worked_out(expression(text)) - N(value, 30)) < 1e-12
     for text in (r"\int_0^1 \int_0^1 |x-y| dx dy", r"\int_0^1 \int_0^1 \frac{1}{\sqrt{1-x}} dx dy", r"\int_0^9 \int_0^9 \sin(40xy) dx dy", r"\int_{-1}^1 \int_{-1}^1 \frac{1}{x} dx dy",
-                 r"\int_0^1 \int_0^1 \frac{1}{x^2+y^2} dx dy"): assert _by_numbers(expression(text)) is None
+                 r"\int_0^1 \int_0^1 \frac{1}{x^2+y^2} dx dy"): assert by_numbers(expression(text)) is None
 
 
 # gold answers of which only a part is read
@@ -1944,14 +1945,25 @@ def test_a_gold_answer_that_is_partly_read_is_told_apart(gold, reason):
     assert check(gold) == reason and at_once("check", gold, gold) in (None, reason)
 
 
+@pytest.mark.parametrize("text", [r"\begin{cases} \\ \end{cases}", r"\begin{align} & \\ \end{align}", r"\begin{matrix} \\ \end{matrix}"])
+def test_an_environment_without_rows_is_unparseable_in_every_process(text):
+    assert equivalent("5", text) == equivalent(text, "5") == at_once("equivalent", "5", text) == "unparseable"
+
+
+@pytest.mark.parametrize("gold, answer, reason", [
+    (r"10\text{ m}\cdot\text{s}^{-1}", r"36\text{ km/h}", "correct"), (r"10\text{ m}\cdot\text{s}^{-1}", r"10\text{ m}\cdot\text{s}^{-2}", "wrong"),
+    (r"2\text{ N}", r"2\text{ kg}\cdot\text{m}\cdot\text{s}^{-2}", "correct")])
+def test_units_that_a_dot_multiplies(gold, answer, reason): assert equivalent(gold, answer) == reason
+
+
 # the noise of binary fractions
 
 @pytest.mark.parametrize("text, clean", [(repr(x), clean) for x, clean in (
     (0.1 + 0.2, "0.3"), (1.1 + 2.2, "3.3"), (1 - 0.9, "0.1"), (100 * 1.1, "110"), (3 * 1e-5, "3e-05"), (-(0.1 + 0.2), "-0.3"), (0.1 + 0.7, "0.8"), (4.35 * 100, "435"), (1.15 * 3, "3.45"))]
     + [("0.10000000000000001", "0.1"), ("+0.30000000000000004", "+0.3")])
 def test_noise_of_binary_fractions_is_taken_off(text, clean):
-    assert without_noise(text) == clean and compare(text, clean) == compare(clean, text) == at_once("compare", text, clean) == "correct"
-    assert compare(text, f"{float(clean) * 1.01:.6g}") == "wrong" and compare(f"({text}, 1)", f"({clean}, 1)") == "correct"
+    assert without_noise(text) == clean and equivalent(text, clean) == equivalent(clean, text) == at_once("equivalent", text, clean) == "correct"
+    assert equivalent(text, f"{float(clean) * 1.01:.6g}") == "wrong" and equivalent(f"({text}, 1)", f"({clean}, 1)") == "correct"
 
 
 @pytest.mark.parametrize("text", [*map(repr, (1 / 3, 2 / 3, 3.141592653589793, 2**0.5, 1e22 / 7, 0.1, 12.5, 1 / 1024, 1234567.890625)), "0.30000000000000010", "0.3000000000000000444", "10000000000000001",
@@ -1966,7 +1978,7 @@ def disagreements(shared, name):
     with (gzip.open if name.endswith("gz") else open)(path, "rt", encoding="utf-8") as f: rows = [json.loads(line) for line in f]
     found = []
     for row in rows:
-        verdict = compare(row["gold"], bare_answer(row["prediction"]))
+        verdict = equivalent(row["gold"], bare_answer(row["prediction"]))
         if (verdict == "correct") != row["equal"]: found.append((row["id"], row["equal"]))
     return found, Counter(equal for _, equal in found)
 
@@ -1995,7 +2007,7 @@ def test_pairs_from_bug_reports(shared):
     path = shared / "field_cases" / "verifier_pairs.jsonl"
     if not path.exists(): pytest.skip("no such file")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    wrong = Counter(row["equal"] for row in rows if (compare(row["gold"], bare_answer(row["prediction"])) == "correct") != row["equal"])
+    wrong = Counter(row["equal"] for row in rows if (equivalent(row["gold"], bare_answer(row["prediction"])) == "correct") != row["equal"])
     assert wrong[True] <= 30 and wrong[False] <= 3
 
 
@@ -2005,15 +2017,15 @@ def test_the_solutions_of_gsm8k(shared): assert disagreements(shared, "gsm8k_exa
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_gold_answers_equal_themselves_and_not_the_next(shared, name):
     golds = [p.answer for p in load_problems(name, data_dir=shared / "data").problems]
-    assert [g for g in golds if compare(g, boxed(rf"so \boxed{{{g}}}.")) != "correct"] == []
+    assert [g for g in golds if equivalent(g, boxed(rf"so \boxed{{{g}}}.")) != "correct"] == []
     assert [g for g in golds if check(g) != "correct"] == (["$t(0,4]$"] if name == "olympiadbench" else [])
     numbers = [number(spell(g)) for g in golds]
     both = [i for i in range(len(golds) - 1) if numbers[i] and numbers[i + 1] and numbers[i].value != numbers[i + 1].value]
-    assert [(golds[i], golds[i + 1]) for i in both if compare(golds[i], golds[i + 1]) != "wrong"] == []
+    assert [(golds[i], golds[i + 1]) for i in both if equivalent(golds[i], golds[i + 1]) != "wrong"] == []
 
 
 def test_no_gold_answer_equals_a_random_other_number(shared):
     golds = [p.answer for name in BENCHMARKS for p in load_problems(name, data_dir=shared / "data").problems]
     plain = [g for g in golds if number(spell(g))]
     for g, a in zip(plain, random.Random(0).sample(plain, len(plain))):
-        if number(spell(g)).value != number(spell(a)).value: assert compare(g, a) == "wrong", (g, a)
+        if number(spell(g)).value != number(spell(a)).value: assert equivalent(g, a) == "wrong", (g, a)

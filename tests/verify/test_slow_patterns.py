@@ -21,8 +21,11 @@ except ImportError: import sre_constants as codes; import sre_parse as parser
 
 TEXTS = int(os.environ.get("EXTRA_NB_PATTERNS", "2"))
 SECONDS = 0.1  # that a thousand characters may take
-MODULES = ("answers", "reading", "judge", "verifier", "worker", "bench.mix", "tasks", "files")
 ROOT = Path(__file__).resolve().parents[2] / "extra_nb"
+READERS = tuple(f"verify.{name}" for name in ("answers", "tokens", "words", "units", "bounds", "notation", "reading", "leaves", "renaming", "structures",
+                                              "expressions", "formulas", "equality"))
+DATA = tuple(f"data.{path.stem}" for path in sorted((ROOT / "data").glob("[a-z]*.py")))
+MODULES = (*READERS, "verify.asked", "verifier", "verify.worker", "bench.mix", "tasks", *DATA)
 PLAIN = "a1 {}()[],;=+-\\^_.|:$!\n\tA~%"  # what stands for a class
 SAID = {codes.CATEGORY_SPACE: " ", codes.CATEGORY_DIGIT: "7", codes.CATEGORY_WORD: "a", codes.CATEGORY_NOT_SPACE: "a",
         codes.CATEGORY_NOT_DIGIT: "a", codes.CATEGORY_NOT_WORD: " "}
@@ -130,8 +133,8 @@ def parts(text):
 
 
 def read_at_once(text):
-    for kind in ("compare", "check"): at_once(kind, "5", text), at_once(kind, text, "5")
-    at_once("compare", "x^2+1", text, f"What is ${text}$ or {text}?")
+    for kind in ("equivalent", "check"): at_once(kind, "5", text), at_once(kind, text, "5")
+    at_once("equivalent", "x^2+1", text, f"What is ${text}$ or {text}?")
 
 
 def read_in_a_worker(text):
@@ -143,7 +146,7 @@ def read_in_a_worker(text):
 @pytest.mark.parametrize("function, longest, share", [(parts, 20_000, 4), (read_at_once, AT_ONCE + 1, 1), (read_in_a_worker, MAX_CHARS, 4)])
 def test_nothing_that_is_read_is_slow(function, longest, share):
     rng, slow = random.Random(f"readers {longest}"), []
-    for name in MODULES[:3]:
+    for name in READERS:
         for pattern in patterns_of(importlib.import_module(f"extra_nb.{name}")):
             for made in hostile(pattern, rng, max(1, TEXTS // 3)):
                 if rng.random() < 1 / share and (found := slowest(function, *made, longest, step=1.7)): slow.append((pattern.pattern[:80], found))

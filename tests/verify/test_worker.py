@@ -79,7 +79,7 @@ def pool(functions):
 def judge(monkeypatch, tmp_path, body):
     "Let verifiers ask `body` instead of the judge."
     body = textwrap.indent(textwrap.dedent(body), "    ")
-    text = f"import os, time\ndef compare(gold, answer):\n{body}\ndef load(): return {{'compare': compare}}\n"
+    text = f"import os, time\ndef equivalent(gold, answer, statement=''):\n{body}\ndef load(): return {{'equivalent': equivalent}}\n"
     (tmp_path / "judge_under_test.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(verifier_module, "JUDGE", "judge_under_test:load")
@@ -135,9 +135,9 @@ def test_one_long_computation_in_c_is_ended_too(functions):
 def test_a_successor_is_a_copy_and_no_new_start(functions):
     pool = Pool(functions, 1, 1.0)
     first = pool.ask("pid")
-    nursery = pool.alive[0].process.pid
+    fork_server = pool.alive[0].process.pid
     assert pool.ask("sleep", 600) is None
-    assert pool.ask("pid") not in (first, nursery) and [w.process.pid for w in pool.alive] == [nursery]
+    assert pool.ask("pid") not in (first, fork_server) and [w.process.pid for w in pool.alive] == [fork_server]
     pool.close()
 
 
@@ -181,12 +181,12 @@ def test_a_child_that_used_much_memory_retires_and_is_not_counted_as_lost(either
 
 
 @posix
-@pytest.mark.parametrize("victims", ["child", "nursery", "both"])
+@pytest.mark.parametrize("victims", ["child", "fork_server", "both"])
 def test_processes_killed_from_outside_are_replaced(pool, victims):
     for i in range(3):
         assert pool.ask("double", i) == 2 * i
         worker = next(w for w in pool.alive if not w.ended)
-        if victims != "nursery": os.kill(worker.pid, signal.SIGKILL)
+        if victims != "fork_server": os.kill(worker.pid, signal.SIGKILL)
         if victims != "child": os.kill(worker.process.pid, signal.SIGKILL)
     assert pool.ask("double", 7) == 14
 
@@ -374,7 +374,7 @@ def test_workers_end_soon_after_their_parent(functions, tmp_path, state):
 
 
 @posix
-def test_a_child_that_hangs_ends_without_parent_and_nursery(functions):
+def test_a_child_that_hangs_ends_without_parent_and_fork_server(functions):
     "Its own alarm, a second after the deadline."
     pool = Pool(functions, 1, 1.0)
     assert pool.ask("double", 1) == 2
@@ -395,7 +395,7 @@ def test_an_idle_worker_ends_with_its_input(either):
 
 @posix
 @pytest.mark.parametrize("closed", ["closed", "ended", "forgotten"])
-def test_a_nursery_that_somebody_else_waited_for_leaves_nothing_open(functions, closed):
+def test_a_fork_server_that_somebody_else_waited_for_leaves_nothing_open(functions, closed):
     "Popen.kill waits for a process that has ended already: that is not yet being stopped."
     pool = Pool(functions, 1, 5.0)
     assert pool.ask("double", 1) == 2
@@ -608,9 +608,9 @@ def test_questions_of_the_judge_never_raise(monkeypatch):
 
     def questions(what):
         def fail(*texts): raise what
-        monkeypatch.setattr(judges, "QUESTIONS", {"compare": fail})
+        monkeypatch.setattr(judges, "QUESTIONS", {"equivalent": fail})
         monkeypatch.setattr(judges, "warm_up", lambda: None)
-        return module.judge_functions()["compare"]
+        return module.judge_functions()["equivalent"]
 
     for strange in (ValueError("x"), RecursionError(), ZeroDivisionError(), KeyError(1)):
         assert questions(strange)("x", "y") == "unparseable"
