@@ -44,9 +44,10 @@ ORDER = """
     types
     verify.asked verify.answers verify.reading verify.equality verify.worker verifier
     grpo mechanisms
-    models.hub models.loading embedders novelty prefix regeneration
+    models.hub models.tiny models.messages models.architecture models.checks models.lora models.adapters models.loading
+    embedders novelty prefix regeneration
     data.files tasks
-    policy
+    models.smollm2 models.compute models.sources models.prompts policy
     fast.kernels fast.attention fast.decoder sampler
     engines.backends methods.rewards methods.replay
     running.settings running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
