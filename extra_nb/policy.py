@@ -92,10 +92,12 @@ class Policy(Prompts):
         self._reference_adapter: dict[str, Tensor] | None = None  # name -> weights
         self._exchange = False  # does the reference have an adapter of its own?
         # how tokens are decoded, and why not faster: the page on the decoder sets these
-        self.twin, self.decoding, self.why = None, None, ""
+        self.twin = self.decoding = None
+        self.why = ""
         # what was compared with a plain forward pass, and what it showed: the pages on decoder and
         # sampler set these
-        self.checked, self.pads, self.shares, self.rows_attend = set(), True, True, True
+        self.checked: set[str] = set()
+        self.pads = self.shares = self.rows_attend = True
         self.check_head()
         self.check_template()
 

@@ -113,8 +113,8 @@ def _layers(model: nn.Module) -> list[nn.Module]:
 def _outermost(model: nn.Module, kind: type) -> list[nn.Module]:
     "The modules of a kind that are in no other one of that kind."
     found = {n: m for n, m in model.named_modules() if isinstance(m, kind)}
-    inner = {n for n in found if any(n.startswith(f"{other}.") for other in found)}
-    return [m for n, m in found.items() if n not in inner]
+    inside = tuple(f"{n}." for n in found)
+    return [m for n, m in found.items() if not n.startswith(inside)]
 
 
 def _size(module: nn.Module) -> int: return sum(p.numel() for p in module.parameters())

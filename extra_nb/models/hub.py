@@ -37,7 +37,7 @@ def hub_answers(
 def hub_or_cache(
     name: str,  # Hub name or local folder; a folder needs no hub
 ):
-    "Inside, a hub that cannot be reached is not asked: only files that were fetched before are found."
+    "Inside, a hub that cannot be reached is not asked: only files in the cache are found."
     from huggingface_hub import constants
 
     if Path(name).is_dir() or constants.HF_HUB_OFFLINE or hub_answers():

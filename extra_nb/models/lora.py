@@ -120,7 +120,9 @@ def _keep_linear_layers(config, model: nn.Module):
         if module.weight.is_floating_point() and not _ends_in(name, config.target_modules):
             passed.add(f"{name}.weight")
     weights = [f"{n}.weight" for n in left]
-    routing = {t for t in config.target_parameters if any(w.endswith(f".{t}") for w in weights)}
+    def of_router(block): return any(w.endswith(f".{block}") for w in weights)
+
+    routing = set(filter(of_router, config.target_parameters))
     config.target_parameters = (set(config.target_parameters) - routing) | passed
 
 

@@ -192,7 +192,7 @@ def _about_instructions(prompts: Prompts, problems: list[Problem], of_all: str) 
     if not own or prompts.instruction == STEP_BY_STEP: return []
     against = [p for p in problems if p.asks and not own & set(p.asks)]
     if not against: return []
-    wanted = sorted({mark for p in against for mark in p.asks})
+    wanted = sorted(set().union(*(p.asks for p in against)))
     return [f"{len(against)} {of_all} say how to answer ({', '.join(wanted)}), and the instruction "
             "says otherwise"]
 
