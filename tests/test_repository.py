@@ -47,7 +47,8 @@ ORDER = """
     models.hub models.loading embedders novelty prefix regeneration
     data.files tasks
     policy
-    fast.kernels fast.attention fast.decoder sampler
+    fast.checks fast.kernels fast.attention fast.output_layer fast.cache fast.model fast.decoder
+    fast.rows sampler
     engines.backends methods.rewards methods.replay
     running.settings running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
     running.saving running.stopping running.trackers train

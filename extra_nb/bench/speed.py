@@ -44,13 +44,12 @@ from ..engines.backends import paged_results
 from .verifier import _writable, machine
 from ..running.checkpoints import pack, write_whole
 from .child import Ended, in_child
-from ..fast.decoder import left_pad
 from ..embedders import load_embedder
 from ..running.figures import BLUE, GREY, ORANGE, new_figure, png_bytes
 from ..novelty import NoveltyBonus
 from ..policy import Policy, device_named, faster_dtype, keep_freed_memory, load_policy, tiny_policy, tiny_tokenizer
 from ..regeneration import PrefixRegeneration
-from ..sampler import context_of, sample, score
+from ..sampler import context_of, left_pad, sample, score
 from ..train import Trainer
 from ..types import InputError, Problem, Request, Rollout, Verdict, unknown_name
 
