@@ -241,7 +241,8 @@ class VllmRows:
         self, policy: Policy, contexts: list[list[int]], how: Sampling, seed: int
     ) -> Answers:
         if any(hasattr(p, "quant_state") for p in policy.base.parameters()):
-            raise InputError("sampler 'vllm' cannot take over nf4 weights: use lora instead of qlora")
+            raise InputError("sampler 'vllm' cannot take over nf4 weights: "
+                             "use lora instead of qlora")
         if self.llm is None: self._start(policy, policy.context_length)
         from vllm import SamplingParams
 

@@ -137,7 +137,8 @@ class SharedPrefixCache:
         self.prefixes = prefixes if prefixes and prefixes.length else None
         self.width = self.prefixes.length if self.prefixes else 0  # columns of a prefix
         self.inside = {}  # by layer: keys of the prefixes as `attend_one` reads them
-        self.place, self.places = _places(which, len(prefixes.empty)) if self.prefixes else (None, 0)
+        self.place, self.places = None, 0
+        if self.prefixes: self.place, self.places = _places(which, len(prefixes.empty))
         self._mark()
 
     def _mark(self):
@@ -158,7 +159,9 @@ class SharedPrefixCache:
         "Columns of the rows; what `transformers` asks for."
         return self.rows.length
 
-    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args, **kwargs) -> tuple[Tensor, Tensor]:
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *args, **kwargs
+    ) -> tuple[Tensor, Tensor]:
         "Write the newest columns of a layer; what `transformers` calls."
         keys = keys.to(values.dtype)  # the rotation of positions leaves keys in 32 bits
         self.rows.write(layer_idx, keys, values)

@@ -64,7 +64,8 @@ def passage(
     longest = min(24, policy.context_length // 2)
     length = max(1, min(length, policy.context_length - longest))
 
-    def part(start: int, n: int) -> list[int]: return [text[(start + i) % len(text)] for i in range(n)]
+    def part(start: int, n: int) -> list[int]:
+        return [text[(start + i) % len(text)] for i in range(n)]
 
     contexts = []
     for i in range(rows // 2):

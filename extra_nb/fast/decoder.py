@@ -58,7 +58,7 @@ class FastDecoder:
         self.by_context = len(copies) >= 2 * len(contexts)  # is a prefix a whole context?
         self.beginning = self._run_beginning(contexts, shared)
         self.cache, self.hidden = None, None
-        self.position = torch.zeros(0, dtype=torch.long, device=self.device)  # (B,) of the next token
+        self.position = torch.zeros(0, dtype=torch.long, device=self.device)  # (B,)
         self._changed()
         self.refill(self.position, contexts, copies)
 

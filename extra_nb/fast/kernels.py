@@ -64,7 +64,8 @@ def _compiler() -> list[str]:
 
 
 def _version(compiler: list[str]) -> str:
-    return subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=20).stdout
+    ask = [*compiler, "--version"]
+    return subprocess.run(ask, capture_output=True, text=True, timeout=20).stdout
 
 
 def _processor() -> str:
