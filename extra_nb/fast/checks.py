@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['TEXT', 'FINE', 'COARSE', 'log', 'Passage', 'passage', 'numbers', 'plain_numbers', 'decoded_numbers', 'mean_error',
-           'Truth', 'computing', 'in_32_bits', 'truth_of', 'Found', 'first_right', 'check_decoding', 'attends_only',
+__all__ = ['TEXT', 'FINE', 'COARSE', 'Passage', 'passage', 'numbers', 'plain_numbers', 'decoded_numbers', 'mean_error', 'Truth',
+           'computing', 'in_32_bits', 'truth_of', 'Found', 'first_right', 'check_decoding', 'attends_only',
            'check_scoring']
 
 # %% ../../nbs/fast/checks.ipynb #fchk0004
@@ -208,7 +208,7 @@ def first_right(
     return Found("", "; ".join(wrong))
 
 # %% ../../nbs/fast/checks.ipynb #fchk0038
-log = logging.getLogger("extra_nb.fast.checks")
+_log = logging.getLogger("extra_nb.fast.checks")
 
 
 def check_decoding(
@@ -232,8 +232,8 @@ def check_decoding(
                          f"log-probabilities ({found.wrong})")
     policy.pads = found.way == "padded"
     if found.wrong:
-        log.warning("%s: only contexts of one length are drawn together, since this model is "
-                    "wrong under left padding (%s)", policy.name, found.wrong)
+        _log.warning("%s: only contexts of one length are drawn together, since this model is "
+                     "wrong under left padding (%s)", policy.name, found.wrong)
 
 # %% ../../nbs/fast/checks.ipynb #fchk0044
 def attends_only(
@@ -258,8 +258,8 @@ def _choose_sharing(policy: Policy, truth: Truth, read: Callable):
     policy.shares = found.way == "shared"
     if not policy.shares:
         reason = found.wrong or "some layers have a state instead of keys and values"
-        log.warning("%s: each response is scored with a context of its own, which takes longer: %s",
-                    policy.name, reason)
+        _log.warning("%s: each response is scored with a context of its own, which takes longer: "
+                     "%s", policy.name, reason)
 
 
 def _choose_attention(policy: Policy, truth: Truth, read: Callable):
@@ -274,7 +274,7 @@ def _choose_attention(policy: Policy, truth: Truth, read: Callable):
     if not found.way:
         raise InputError(f"{policy.name}: {policy.compute_dtype} is too coarse for exact "
                          f"log-probabilities ({why}): use compute='fp32'")
-    if found.wrong: log.warning("%s: usual attention is used in updates (%s)", policy.name, why)
+    if found.wrong: _log.warning("%s: usual attention is used in updates (%s)", policy.name, why)
 
 
 @torch.no_grad()

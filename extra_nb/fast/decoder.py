@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['GROWTH', 'PREFILL', 'log', 'FastDecoder', 'unlike_the_fast_way', 'decoding_model']
+__all__ = ['GROWTH', 'PREFILL', 'FastDecoder', 'unlike_the_fast_way', 'decoding_model']
 
 # %% ../../nbs/fast/decoder.ipynb #1ada5b31
 import logging
@@ -281,7 +281,7 @@ def _recorded(run):  # (function that runs it again, its result, which is overwr
     return graph.replay, out
 
 # %% ../../nbs/fast/decoder.ipynb #2ae94b62
-log = logging.getLogger("extra_nb.fast.decoder")
+_log = logging.getLogger("extra_nb.fast.decoder")
 
 
 def unlike_the_fast_way(
@@ -327,8 +327,8 @@ def _choose(policy: Policy, fuse: bool, truth: Truth | None):
             reasons.append(f"{way}: {reason}")
     policy.why = "; ".join(reasons)
     if reasons:
-        log.warning("%s: responses are drawn the %s way (%s)",
-                    policy.name, policy.decoding, policy.why)
+        _log.warning("%s: responses are drawn the %s way (%s)",
+                     policy.name, policy.decoding, policy.why)
 
 
 def _tried(policy: Policy, fuse: bool, truth: Truth) -> str:  # "" if the policy has a model now

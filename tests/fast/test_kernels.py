@@ -1,4 +1,6 @@
 "Compiled operations beside PyTorch's: many shapes, odd sizes, threads, no compiler, a model that disagrees, resumed ways of decoding."
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,12 @@ from test_decoder import CONTEXTS, policy_of
 
 needs_compiler = pytest.mark.skipif(not can_fuse(), reason="no C compiler here")
 BIG = dict(hidden_size=64, head_dim=16, num_attention_heads=4, num_key_value_heads=2, intermediate_size=96)
+
+
+def test_the_source_is_part_of_the_package():
+    "A module is found without being named, a C file is not."
+    assert "void attend(" in kernels.kernel_source()
+    assert "recursive-include extra_nb *.c" in (Path(__file__).parents[2] / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
 
 
 def seeded(n): return torch.Generator().manual_seed(n)
