@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['BLOCK', 'AT_A_TIME', 'log', 'token_stats', 'draw', 'nucleus', 'Sampling', 'context_of', 'check_fits', 'check_request',
-           'sample', 'replay', 'score', 'check_scoring', 'attends_only', 'check_policy']
+__all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Padded', 'left_pad', 'Prefilled', 'prefill', 'PlainDecoder', 'decoder',
+           'check_policy', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample', 'replay', 'score']
 
 # %% ../nbs/11_sampler.ipynb #f020b167
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,20 +21,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .fast.attention import rows_attend
-from extra_nb.fast.decoder import (
-    Passage,
-    PlainDecoder,
-    Truth,
-    check_decoding,
-    computing,
-    decoder,
-    first_right,
-    mean_error,
-    prefill,
-    shared_head,
-    truth_of,
-)
-from .fast.kernels import draw_rows
+from .fast.cache import shared_prefix
+from .fast.checks import Passage, check_decoding, check_scoring, truth_of
+from .fast.decoder import FastDecoder, decoding_model
+from .fast.kernels import Draws, draw_rows
+from .fast.output_layer import AT_A_TIME, linear_token_stats, softmax_parts
+from .fast.rows import Rows, Waiting
 from .policy import Policy, evaluating, longrope_switch
 from .types import InputError, Request, Rollout, generator
 
@@ -43,7 +35,7 @@ def token_stats(
     logits: Tensor,  # (..., V) the model's logits
     tokens: Tensor,  # (...) int64, the tokens whose log-probability is wanted
     temperature: float = 1.0,  # Sampling temperature, above 0
-) -> tuple[Tensor, Tensor]:  # (...) log-probabilities and (...) entropies, in nats; no gradient through the entropies
+) -> tuple[Tensor, Tensor]:  # (...) log-probabilities; (...) entropies without gradient; in nats
     "Log-probability of `tokens`, and entropy of the distribution they were drawn from."
     logp = torch.log_softmax(logits.float() / temperature, dim=-1)
     with torch.no_grad(): entropies = -(logp.exp() * logp).sum(-1)
@@ -62,7 +54,8 @@ def draw(
     block = torch.searchsorted(ends, target, right=True)
     before = torch.where(block > 0, ends.gather(1, (block - 1).clamp(min=0)), 0.0)
     inside = blocks.gather(1, block[..., None].expand(-1, -1, BLOCK))[:, 0].cumsum(-1)
-    return (block * BLOCK + torch.searchsorted(inside, _below(target - before, inside[:, -1:]), right=True))[:, 0]
+    target = _below(target - before, inside[:, -1:])
+    return (block * BLOCK + torch.searchsorted(inside, target, right=True))[:, 0]
 
 
 BLOCK = 256
@@ -77,10 +70,127 @@ def nucleus(
     probs: Tensor,  # (B, V) probabilities
     top_p: float,  # Share of probability to keep, in (0, 1]
 ) -> Tensor:  # (B, V) the same with the tail set to 0, not renormalised
-    "Keep the fewest most likely tokens that hold at least `top_p` of the probability (Holtzman et al. 2020)."
+    "The fewest most likely tokens that hold at least `top_p` (Holtzman et al. 2020)."
     ordered, order = probs.sort(-1, descending=True)
     before = ordered.cumsum(-1) - ordered  # probability of all that is likelier
     return torch.zeros_like(probs).scatter(-1, order, ordered * (before < top_p))
+
+# %% ../nbs/11_sampler.ipynb #d5e5ce6f
+class Padded(NamedTuple):
+    "Contexts as one left-padded batch."
+    ids: Tensor  # (B, P) int64
+    mask: Tensor  # (B, P) 1 on tokens, 0 on padding
+    positions: Tensor  # (B, P) of each token in its own context
+
+
+def left_pad(
+    contexts: list[list[int]],  # Token ids of each row
+    pad_id: int,
+    device,
+) -> Padded:
+    "Contexts as one left-padded batch."
+    width = max(map(len, contexts))
+    rows = [[pad_id] * (width - len(context)) + list(context) for context in contexts]
+    lengths = torch.tensor([len(context) for context in contexts], device=device)
+    mask = (torch.arange(width, device=device)[None] >= width - lengths[:, None]).long()
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    return Padded(torch.tensor(rows, device=device), mask, positions)
+
+# %% ../nbs/11_sampler.ipynb #9a3ab8d5
+class Prefilled(NamedTuple):
+    "Rows whose contexts have been read."
+    cache: object  # A `transformers` cache of B rows
+    mask: Tensor  # (B, P)
+    hidden: Tensor  # (B, D) last hidden states
+    lengths: Tensor  # (B,) tokens of the contexts
+
+
+def prefill(
+    policy: Policy,
+    contexts: list[list[int]],  # Distinct contexts
+    copies: Tensor,  # (B,) which context each row continues
+) -> Prefilled:
+    "Run each context once and hand its keys and values to the rows that continue it."
+    from transformers import DynamicCache
+
+    ids, mask, positions = left_pad(contexts, policy.pad_id, policy.device)
+    cache = DynamicCache(config=policy.base.config)
+    hidden = policy.hidden(ids, mask, positions, cache)
+    cache.reorder_cache(copies)  # states of layers without keys and values are picked too
+    return Prefilled(cache, mask[copies], hidden[copies, -1], mask.sum(-1)[copies])
+
+# %% ../nbs/11_sampler.ipynb #78209f01
+class PlainDecoder:
+    "Decode with the model and the cache as they are."
+    refills = False  # can new rows take the place of old ones?
+    fused = False  # are its logits bf16, for `draw_rows`?
+
+    def __init__(
+        self,
+        policy: Policy,
+        contexts: list[list[int]],  # Distinct contexts
+        copies: Tensor,  # (B,) which context each row continues
+    ):
+        self.policy = policy
+        self.cache, self.mask, self.hidden, self.position = prefill(policy, contexts, copies)
+
+    def raw_logits(self) -> Tensor:  # (B, V)
+        "What the output layer gives for the next token, before `Policy.adjusted`."
+        return self.policy.raw_logits(self.hidden)
+
+    def logits(self) -> Tensor:  # (B, V)
+        "Logits of the next token."
+        return self.policy.adjusted(self.raw_logits())
+
+    def step(
+        self,
+        tokens: Tensor,  # (B,) the token that each row goes on with
+    ):
+        "Read one token in each row."
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], 1)
+        ids, positions = tokens[:, None], self.position[:, None]
+        self.hidden = self.policy.hidden(ids, self.mask, positions, self.cache)[:, -1]
+        self.position = self.position + 1
+
+    def keep(
+        self,
+        index: Tensor,  # (b,) rows that go on
+    ):
+        "Drop all other rows."
+        self.cache.reorder_cache(index)
+        self.mask, self.position = self.mask[index], self.position[index]
+        self.hidden = self.hidden[index]
+
+# %% ../nbs/11_sampler.ipynb #samp0017
+def decoder(
+    policy: Policy,
+    contexts: list[list[int]],  # Distinct contexts
+    copies: Tensor,  # (B,) which context each row continues, in ascending order
+    shared: int | None = None,  # Tokens that these and all later contexts begin with; None: see
+) -> PlainDecoder | FastDecoder:
+    "A decoder for these contexts, the fast one if the model allows it."
+    model = decoding_model(policy)
+    if model is None: return PlainDecoder(policy, contexts, copies)
+    return FastDecoder(policy, contexts, copies, model, shared)
+
+# %% ../nbs/11_sampler.ipynb #net00003
+def check_policy(
+    policy: Policy,
+    decode: bool = True,  # False: another sampler draws the responses
+    score: bool = True,  # False: nothing is trained
+):
+    "Compare sampling and scoring with a plain forward pass; take a slower way, or refuse."
+    wanted = {"decoding": decode, "scoring": score}
+    due = [name for name, ask in wanted.items() if ask and name not in policy.checked]
+    if not due: return
+    truth = truth_of(policy)
+    if "decoding" in due:
+        check_decoding(policy, truth, PlainDecoder)
+        decoding_model(policy, truth=truth)
+        policy.checked.add("decoding")
+    if "scoring" in due:
+        check_scoring(policy, truth, partial(_read_by_score, policy))
+        policy.checked.add("scoring")
 
 # %% ../nbs/11_sampler.ipynb #4ce56ace
 @dataclass(frozen=True)
@@ -91,104 +201,71 @@ class Sampling:
     top_p: float = 1.0  # Nucleus, in (0, 1]
 
     def __post_init__(self):
-        if self.max_new_tokens < 1: raise InputError(f"max_new_tokens={self.max_new_tokens}: at least 1 token must be allowed")
-        if not self.temperature >= 0: raise InputError(f"temperature={self.temperature}: must be 0 (greedy) or above")
-        if not 0 < self.top_p <= 1: raise InputError(f"top_p={self.top_p}: must be above 0 and at most 1")
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens={self.max_new_tokens}: "
+                             "at least 1 token must be allowed")
+        if not self.temperature >= 0:
+            raise InputError(f"temperature={self.temperature}: must be 0 (greedy) or above")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p={self.top_p}: must be above 0 and at most 1")
 
 # %% ../nbs/11_sampler.ipynb #9138d880
-def _weighed(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    "Subtract each row's maximum from its logits, in place: (B, 1) maxima, (B, V) probabilities up to a factor, (B,) their sums, (B,) entropies."
-    top = x.amax(-1, keepdim=True)
-    weights = x.sub_(top).exp()
-    total = weights.sum(-1)
-    return top, weights, total, total.log() - torch.linalg.vecdot(weights, x) / total
-
-
 def _next_token(
     logits: Tensor,  # (B, V) not needed any more: they are overwritten
     u: Tensor,  # (B,) uniform numbers
     how: Sampling,
-) -> tuple[Tensor, Tensor, Tensor]:  # (B,) tokens, log-probabilities, entropies
+) -> Draws:
     "Draw a token for each row, with its numbers."
     x = logits if how.temperature in (0, 1) else logits.div_(how.temperature)
-    _, weights, total, entropies = _weighed(x)
+    parts = softmax_parts(x)
     if how.temperature == 0: tokens = x.argmax(-1)
-    else: tokens = draw(weights if how.top_p == 1 else nucleus(weights / total[:, None], how.top_p), u)
-    return tokens, x.gather(-1, tokens[:, None])[:, 0] - total.log(), entropies
-
-# %% ../nbs/11_sampler.ipynb #80670fdc
-def _fresh(
-    of: Tensor,  # (B,) which response each row becomes
-    uniforms: Tensor,  # (B, T) its random numbers
-) -> dict[str, Tensor]:
-    "Responses without a token yet."
-    (B, T), device = uniforms.shape, uniforms.device
-    drawn = {"tokens": torch.long, "logprobs": torch.float32, "entropies": torch.float32}
-    return {"of": of, "uniforms": uniforms, **{k: torch.zeros(B, T + 1, dtype=d, device=device) for k, d in drawn.items()},
-            "length": torch.zeros_like(of), "live": torch.ones_like(of, dtype=torch.bool), "stopped": torch.zeros_like(of, dtype=torch.bool)}
+    elif how.top_p == 1: tokens = draw(parts.weights, u)
+    else: tokens = draw(nucleus(parts.weights / parts.total[:, None], how.top_p), u)
+    logprobs = x.gather(-1, tokens[:, None])[:, 0] - parts.total.log()
+    return Draws(tokens, logprobs, parts.entropies)
 
 
-def _next_tokens(running: PlainDecoder, u: Tensor, how: Sampling) -> list[Tensor]:
+def _next_tokens(running: PlainDecoder | FastDecoder, u: Tensor, how: Sampling) -> Draws:
     "`_next_token` of all rows: in one pass where that is compiled, or else a few rows at a time."
-    if running.fused and how.temperature > 0 and how.top_p == 1 and (raw := running.raw_logits()).dtype == torch.bfloat16:
-        return list(draw_rows(raw.contiguous(), u, how.temperature))
+    raw = running.raw_logits()
+    usual = how.temperature > 0 and how.top_p == 1
+    if running.fused and usual and raw.dtype == torch.bfloat16:
+        return draw_rows(raw.contiguous(), u, how.temperature)
     size = AT_A_TIME.get(u.device.type, len(u))
-    return [torch.cat(x) for x in zip(*(_next_token(x, v, how) for x, v in zip(running.logits(size), u.split(size))))]
-
-
-def _draw_all(rows: dict[str, Tensor], running: PlainDecoder, ends: Tensor, how: Sampling) -> Tensor:  # (B,) tokens
-    "Draw a token for each row and note it where the row is live."
-    T, live, length = rows["uniforms"].shape[1], rows["live"], rows["length"]
-    u = rows["uniforms"].gather(1, length.clamp(max=T - 1)[:, None])[:, 0]
-    found = _next_tokens(running, u, how)
-    at = torch.where(live, length, T)[:, None]
-    for name, new in zip(("tokens", "logprobs", "entropies"), found): rows[name].scatter_(1, at, new[:, None].to(rows[name].dtype))
-    rows["length"] = length + live
-    rows["stopped"] = rows["stopped"] | live & torch.isin(found[0], ends)
-    rows["live"] = live & ~rows["stopped"] & (rows["length"] < T)
-    return found[0]
-
-
-AT_A_TIME = {"cpu": 16}  # rows whose probabilities fit into a processor's cache, where five passes over them cost little
+    parts = []
+    for x, v in zip(raw.split(size), u.split(size)):
+        parts.append(_next_token(running.policy.adjusted(x), v, how))
+    return Draws(*map(torch.cat, zip(*parts)))
 
 # %% ../nbs/11_sampler.ipynb #ba1fda01
 @torch.inference_mode()
 def _decode(
     policy: Policy,
-    contexts: list[list[int]],  # What to continue, the longest first
-    G: int,  # Rows for each
-    size: int,  # Contexts at a time
-    uniforms: Callable[[int], Tensor],  # (G, T) random numbers of a context
+    waiting: Waiting,
+    most: int,  # Rows at a time
     how: Sampling,
-) -> Iterator[dict[str, Tensor]]:
-    "Rows of `_fresh` as they end; response `of` continues context `of // G`."
-    ends, waiting, head, running, rows = torch.tensor(policy.eos_ids, device=policy.device), list(range(len(contexts))), shared_head(contexts), None, {}
-
-    def next_ones(free: int) -> tuple[list[list[int]], Tensor, dict[str, Tensor]]:
-        fit = [i for i in waiting if policy.pads or len(contexts[i]) == len(contexts[waiting[0]])][: free // G]
-        chosen = [waiting.pop(0) for _ in fit]  # the longest first, so contexts of one length stand together
-        copies = torch.arange(len(chosen), device=policy.device).repeat_interleave(G)
-        of = torch.tensor([i * G + j for i in chosen for j in range(G)], device=policy.device)
-        return [contexts[i] for i in chosen], copies, _fresh(of, torch.cat([uniforms(i) for i in chosen]).to(policy.device))
-
-    while running or waiting:
+) -> Iterator[Rows]:
+    "Rows as they end; response `of` continues context `of // G`."
+    ends = torch.tensor(policy.eos_ids, device=policy.device)
+    shared, running, rows = shared_prefix(waiting.contexts), None, None
+    while running or waiting.left:
         if not running:
-            some, copies, rows = next_ones(size * G)
-            running = decoder(policy, some, copies, head)
-        tokens, live = _draw_all(rows, running, ends, how), rows["live"]
-        index = live.nonzero()[:, 0]
-        gone = len(live) - len(index)
-        if gone * 8 < len(live):
-            running.step(tokens)
+            batch = waiting.take(most)
+            running, rows = decoder(policy, batch.contexts, batch.copies, shared), batch.rows
+        drawn = _next_tokens(running, rows.next_uniforms(), how)
+        rows.note(drawn, ends)
+        index = rows.live.nonzero()[:, 0]
+        if (len(rows) - len(index)) * 8 < len(rows):
+            running.step(drawn.tokens)
             continue
-        yield {name: x[~live] for name, x in rows.items()}
-        rows, free = {name: x[index] for name, x in rows.items()}, size * G - len(index)
-        if running.refills and waiting and free >= G and len(index):
+        yield rows.at(~rows.live)
+        rows, on, tokens = rows.at(index), len(index), drawn.tokens
+        if on and running.refills and waiting.left and most - on >= waiting.group_size:
             running.step(tokens)
-            some, copies, new = next_ones(free)
-            running.refill(index, some, copies)
-            rows = {name: torch.cat([x, new[name]]) for name, x in rows.items()}
-        elif len(index):
+            batch = waiting.take(most - on)
+            running.refill(index, batch.contexts, batch.copies)
+            rows = rows.joined(batch.rows)
+        elif on:
             running.keep(index)
             running.step(tokens[index])
         else: running = None
@@ -198,7 +275,7 @@ def context_of(
     policy: Policy,
     request: Request,
 ) -> list[int]:  # Token ids: the prompt, then the prefix
-    "What the policy continues when it answers `request`."
+    "The tokens that the policy continues when it answers `request`."
     return [*policy.encode(request.problem), *request.prefix_ids]
 
 
@@ -209,16 +286,21 @@ def check_fits(
 ):
     "Refuse a request that leaves no room for a whole response."
     prompt, prefix = len(policy.encode(request.problem)), len(request.prefix_ids)
-    if prompt + prefix + max_new_tokens > policy.context_length:
-        parts = f"{prompt} prompt" + (f" + {prefix} prefix" if prefix else "") + f" + {max_new_tokens} new"
-        why = ", beyond which this model turns its positions by other angles (longrope)" if longrope_switch(policy.base) == policy.context_length else ""
-        raise InputError(f"problem {request.problem.id!r} does not fit: {parts} tokens exceed the context of {policy.context_length}{why}")
-    if prompt + prefix == 0: raise InputError(f"problem {request.problem.id!r} has an empty prompt")
+    name, limit = f"problem {request.problem.id!r}", policy.context_length
+    if prompt + prefix + max_new_tokens > limit:
+        parts = f"{prompt} prompt" + (f" + {prefix} prefix" if prefix else "")
+        why = ""
+        if longrope_switch(policy.base) == limit:
+            why = ", beyond which this model turns its positions by other angles (longrope)"
+        raise InputError(f"{name} does not fit: {parts} + {max_new_tokens} new tokens exceed the "
+                         f"context of {limit}{why}")
+    if prompt + prefix == 0: raise InputError(f"{name} has an empty prompt")
 
 
 def check_request(policy: Policy, request: Request, group_size: int, max_new_tokens: int):
     "Refuse a request that cannot be answered."
-    if group_size < 1: raise InputError(f"group_size={group_size}: at least 1 response must be asked for")
+    if group_size < 1:
+        raise InputError(f"group_size={group_size}: at least 1 response must be asked for")
     check_fits(policy, request, max_new_tokens)
 
 # %% ../nbs/11_sampler.ipynb #13b4ae61
@@ -229,22 +311,21 @@ def _uniforms(
     seed_key: tuple,  # For example (seed, step)
     earlier: int = 0,  # How often the same request stands earlier in the list
 ) -> Tensor:  # (G, T) uniform numbers in [0, 1)
-    "The random numbers of a request's rollouts, each from a seed of its own; a repeated request goes on counting."
-    return torch.stack([torch.rand(T, generator=generator(*seed_key, request.key, earlier * G + i)) for i in range(G)])
+    "The random numbers of a request's rollouts, each from its own seed."
+    seeds = [(*seed_key, request.key, earlier * G + i) for i in range(G)]
+    return torch.stack([torch.rand(T, generator=generator(*seed)) for seed in seeds])
 
 
 def _rollout(
     policy: Policy,
     request: Request,
     index: int,  # Its number in the group
-    tokens: Tensor,
-    logprobs: Tensor,
-    entropies: Tensor,
+    drawn: Draws,  # (T,) each, on the CPU
     stopped: bool,  # Did it end by itself?
 ) -> Rollout:
-    "A response that has ended, on the CPU, as a rollout of its request."
-    text = policy.decode([*request.prefix_ids, *tokens.tolist()])
-    return Rollout(request, index, tokens, logprobs, entropies, "stop" if stopped else "length", text)
+    "A response that has ended, as a rollout of its request."
+    text = policy.decode([*request.prefix_ids, *drawn.tokens.tolist()])
+    return Rollout(request, index, *drawn, "stop" if stopped else "length", text)
 
 # %% ../nbs/11_sampler.ipynb #4b178aa6
 def sample(
@@ -255,28 +336,33 @@ def sample(
     max_new_tokens: int,  # Limit on new tokens per response
     temperature: float = 1.0,  # 0 for greedy
     top_p: float = 1.0,  # Nucleus, in (0, 1]
-    seed_key: tuple = (0, 0),  # (seed, step): with a request's key and the sample's index it fixes the random numbers
+    seed_key: tuple = (0, 0),  # (seed, step); fixes the random numbers with request and index
     max_rows: int = 256,  # Rows decoded at a time; bounds memory, does not change results
     progress=None,  # Called with (requests done, requests in all)
 ) -> list[tuple[Rollout, ...]]:  # For each request its G rollouts, on the CPU
     "Draw `group_size` responses to each request, with exact log-probabilities and entropies."
     how = Sampling(max_new_tokens, temperature, top_p)
-    check_decoding(policy)
+    check_policy(policy, score=False)
     for request in requests: check_request(policy, request, group_size, max_new_tokens)
-    # neighbours in length share a batch, and those that take a place later are shorter; the order of the results is that of the requests
-    order = sorted(range(len(requests)), key=lambda i: -len(context_of(policy, requests[i])))
-    keys, made = [r.key for r in requests], [[None] * group_size for _ in requests]
+    contexts, keys = [context_of(policy, r) for r in requests], [r.key for r in requests]
+    # the longest first: neighbours in length share a batch, and later ones fit into its width
+    order = sorted(range(len(requests)), key=lambda i: -len(contexts[i]))
 
-    def uniforms(n: int) -> Tensor: return _uniforms(requests[i := order[n]], group_size, max_new_tokens, seed_key, keys[:i].count(keys[i]))
+    def uniforms(n: int) -> Tensor:
+        i = order[n]
+        earlier = keys[:i].count(keys[i])
+        return _uniforms(requests[i], group_size, max_new_tokens, seed_key, earlier)
 
-    contexts = [context_of(policy, requests[i]) for i in order]
+    waiting = Waiting(policy, [contexts[i] for i in order], group_size, uniforms)
+    most = max(1, max_rows // group_size) * group_size
+    made = [[None] * group_size for _ in requests]
     with evaluating(policy.model):
-        for rows in _decode(policy, contexts, group_size, max(1, max_rows // group_size), uniforms, how):
-            rows = {name: x.cpu() for name, x in rows.items()}
-            for n in range(len(rows["of"])):
-                i, j = order[rows["of"][n] // group_size], int(rows["of"][n]) % group_size
-                drawn = (rows[name][n, : rows["length"][n]].clone() for name in ("tokens", "logprobs", "entropies"))
-                made[i][j] = _rollout(policy, requests[i], j, *drawn, bool(rows["stopped"][n]))
+        for rows in _decode(policy, waiting, most, how):
+            rows = rows.cpu()
+            for n, of in enumerate(rows.of.tolist()):
+                i, j = order[of // group_size], of % group_size
+                stopped = bool(rows.stopped[n])
+                made[i][j] = _rollout(policy, requests[i], j, rows.response(n), stopped)
             if progress: progress(sum(None not in group for group in made), len(made))
     return [tuple(group) for group in made]
 
@@ -287,12 +373,14 @@ def replay(
     rollout: Rollout,
     temperature: float = 1.0,  # The sampling temperature
 ) -> tuple[Tensor, Tensor]:  # (T,) log-probabilities and (T,) entropies, in nats
-    "Recompute the numbers of one rollout the plain way: a single sequence without padding or cache."
+    "Recompute the numbers of one rollout: a single sequence without padding or cache."
     context = context_of(policy, rollout.request)
     ids = torch.tensor([context + rollout.tokens.tolist()], device=policy.device)
-    with evaluating(policy.model): hidden = policy.hidden(ids, torch.ones_like(ids), torch.arange(ids.shape[1], device=policy.device)[None])
-    logits = policy.logits(hidden[0, len(context) - 1 : -1])  # the logits before each response token
-    logprobs, entropies = token_stats(logits, rollout.tokens.to(policy.device), temperature)
+    positions = torch.arange(ids.shape[1], device=policy.device)[None]
+    with evaluating(policy.model): hidden = policy.hidden(ids, torch.ones_like(ids), positions)
+    logits = policy.logits(hidden[0, len(context) - 1 : -1])  # before each response token
+    tokens = rollout.tokens.to(policy.device)
+    logprobs, entropies = token_stats(logits, tokens, temperature)
     return logprobs.cpu(), entropies.cpu()
 
 # %% ../nbs/11_sampler.ipynb #42d1ddd5
@@ -323,64 +411,29 @@ def _hidden_alone(
     "Hidden states of responses, each row with its own context."
     rows = [[*c, *r.tolist()] for c, r in zip(contexts, responses)]
     width = max(map(len, rows)) - 1
-    # padded on the right, where no token looks: this holds for layers of every kind, and whatever a model makes of positions
-    ids = torch.tensor([(row + [policy.pad_id] * width)[:width] for row in rows], device=policy.device)
-    hidden = policy.hidden(ids, torch.ones_like(ids), torch.arange(width, device=policy.device).expand_as(ids))
+    padded = [(row + [policy.pad_id] * width)[:width] for row in rows]
+    ids = torch.tensor(padded, device=policy.device)
+    positions = torch.arange(width, device=policy.device).expand_as(ids)
+    hidden = policy.hidden(ids, torch.ones_like(ids), positions)
     start = torch.tensor([len(c) - 1 for c in contexts], device=policy.device)
-    at = start[:, None] + torch.arange(max(map(len, responses)), device=policy.device)[None]
-    return hidden.gather(1, at.clamp(max=width - 1)[..., None].expand(-1, -1, hidden.shape[-1]))
-
-# %% ../nbs/11_sampler.ipynb #19a907ec
-class _HeadStats(torch.autograd.Function):
-    "`token_stats` of a linear head, without keeping logits."
-
-    @staticmethod
-    def forward(ctx, hidden, weight, bias, tokens, temperature, dtype, chunk):
-        W, b, found = weight.to(dtype), None if bias is None else bias.to(dtype), []
-        for h, t in zip(hidden.split(chunk), tokens.split(chunk)):
-            raw, size = F.linear(h.to(dtype), W, b), AT_A_TIME.get(h.device.type, chunk)
-            for part, y in zip(raw.split(size), t.split(size)):
-                x = part.float().div_(temperature)
-                top, _, total, H = _weighed(x)
-                found.append((x.gather(-1, y[:, None])[:, 0] - total.log(), H, top[:, 0] + total.log()))
-        logprobs, entropies, logsumexp = map(torch.cat, zip(*found))
-        ctx.save_for_backward(hidden, weight, bias, tokens, logsumexp)
-        ctx.rest = temperature, dtype, chunk
-        ctx.mark_non_differentiable(entropies)
-        return logprobs, entropies
-
-    @staticmethod
-    def backward(ctx, g, _):
-        (hidden, weight, bias, tokens, logsumexp), (temperature, dtype, chunk) = ctx.saved_tensors, ctx.rest
-        W, b, g = weight.to(dtype), None if bias is None else bias.to(dtype), g / temperature
-        to_hidden, to_weight, to_bias = torch.empty_like(hidden), None, None
-        for start in range(0, len(tokens), chunk):
-            rows = slice(start, start + chunk)
-            h = hidden[rows].to(dtype)
-            raw, size = F.linear(h, W, b), AT_A_TIME.get(h.device.type, chunk)
-            for part, y, z, c in zip(*(x.split(size) for x in (raw, tokens[rows], logsumexp[rows], g[rows]))):
-                p = part.float().div_(temperature).sub_(z[:, None]).exp_().mul_(-c[:, None])
-                part.copy_(p.scatter_add_(-1, y[:, None], c[:, None]))
-            to_hidden[rows] = (raw @ W).to(hidden.dtype)
-            if ctx.needs_input_grad[1]: to_weight = _added(to_weight, raw.T @ h, weight.dtype)
-            if bias is not None and ctx.needs_input_grad[2]: to_bias = _added(to_bias, raw.float().sum(0), bias.dtype)
-        return to_hidden, to_weight, to_bias, None, None, None, None
-
-
-def _added(so_far: Tensor | None, new: Tensor, dtype: torch.dtype) -> Tensor: return new.to(dtype) if so_far is None else so_far.add_(new)
+    longest = max(map(len, responses))
+    at = start[:, None] + torch.arange(longest, device=policy.device)[None]
+    at = at.clamp(max=width - 1)[..., None]
+    return hidden.gather(1, at.expand(-1, -1, hidden.shape[-1]))
 
 # %% ../nbs/11_sampler.ipynb #50973c4c
 def score(
     policy: Policy,
     rollouts: list[Rollout],
     temperature: float = 1.0,  # The sampling temperature
-    share_contexts: bool = True,  # Compute each distinct context once, where the model's layers allow it
+    share_contexts: bool = True,  # Compute each distinct context once, where the layers allow it
     chunk: int = 1024,  # Tokens whose logits are held at a time
-) -> tuple[Tensor, Tensor]:  # (n,) log-probabilities with gradient and (n,) entropies, in nats; all responses laid end to end
-    "Log-probability and entropy of every response token under the present weights."
-    check_scoring(policy)
-    contexts, responses = [context_of(policy, r.request) for r in rollouts], [r.tokens for r in rollouts]
-    return _scored(policy, contexts, responses, temperature, share_contexts and policy.shares, chunk)
+) -> tuple[Tensor, Tensor]:  # (n,) log-probabilities with gradient, (n,) entropies, in nats
+    "Numbers of every response token under the present weights, responses laid end to end."
+    check_policy(policy, decode=False)
+    contexts = [context_of(policy, r.request) for r in rollouts]
+    responses, share = [r.tokens for r in rollouts], share_contexts and policy.shares
+    return _scored(policy, contexts, responses, temperature, share, chunk)
 
 
 def _scored(
@@ -392,86 +445,28 @@ def _scored(
     chunk: int = 1024,
 ) -> tuple[Tensor, Tensor]:  # As from `score`
     "Log-probability and entropy of every response token after its context."
-    with rows_attend(policy): hidden = (_hidden_shared if share_contexts else _hidden_alone)(policy, contexts, responses)
+    read = _hidden_shared if share_contexts else _hidden_alone
+    with rows_attend(policy): hidden = read(policy, contexts, responses)
     lengths = torch.tensor([len(r) for r in responses], device=hidden.device)
-    hidden = hidden[torch.arange(hidden.shape[1], device=hidden.device)[None] < lengths[:, None]]  # (n, D): no padding from here on
+    column = torch.arange(hidden.shape[1], device=hidden.device)[None]
+    hidden = hidden[column < lengths[:, None]]  # (n, D): no padding from here on
     tokens = torch.cat(responses).to(hidden.device)
 
-    head = policy.base.get_output_embeddings()
-    if type(head) is nn.Linear and head.weight.is_floating_point() and not policy.adjusts:
-        dtype = torch.bfloat16 if policy.compute_dtype == "bf16" else head.weight.dtype
-        return _HeadStats.apply(hidden, head.weight, head.bias, tokens, temperature, dtype, chunk)
+    layer = policy.base.get_output_embeddings()
+    if type(layer) is nn.Linear and layer.weight.is_floating_point() and not policy.adjusts:
+        dtype = torch.bfloat16 if policy.compute_dtype == "bf16" else layer.weight.dtype
+        return linear_token_stats(hidden, layer, tokens, temperature, dtype, chunk)
 
     def stats(h, t): return token_stats(policy.logits(h), t, temperature)
 
-    parts = [checkpoint(stats, h, t, use_reentrant=False) for h, t in zip(hidden.split(chunk), tokens.split(chunk))]
-    logprobs, entropies = zip(*parts)
-    return torch.cat(logprobs), torch.cat(entropies)
+    parts = []
+    for h, t in zip(hidden.split(chunk), tokens.split(chunk)):
+        parts.append(checkpoint(stats, h, t, use_reentrant=False))
+    return tuple(map(torch.cat, zip(*parts)))
 
-# %% ../nbs/11_sampler.ipynb #net00003
-log = logging.getLogger("extra_nb.sampler")
-
-
-@torch.no_grad()
-def check_scoring(
-    policy: Policy,
-    truth: Truth | None = None,  # None: it is found out
-):
-    "Find the ways of `score` that give the numbers of a plain forward pass; refuse a model for which none does."
-    if "scoring" in policy.checked: return
-    truth = truth or truth_of(policy)
-    with evaluating(policy.model):
-        with computing(policy, "fp32"): lines = _ways_to_share(policy, truth)
-        if policy.compute_dtype != "fp32": lines += _ways_to_attend(policy, truth)
-    for line in lines: log.warning("%s: %s", policy.name, line)
-    policy.checked.add("scoring")
-
-
-def _ways_to_share(policy: Policy, truth: Truth) -> list[str]:  # What to say
-    ways = {"shared": partial(_read_by_score, policy, truth.text, True), "alone": partial(_read_by_score, policy, truth.text, False)}
-    if not attends_only(policy): del ways["shared"]
-    way, wrong = first_right(ways, truth, partial(truth.is_met, policy))
-    if not way: raise InputError(f"{policy.name}: {type(policy.base).__name__} cannot be trained here with exact log-probabilities ({wrong})")
-    policy.shares = way == "shared"
-    if policy.shares: return []
-    return ["each response is scored with a context of its own, which takes longer: " + (wrong or "some layers have a state instead of keys and values")]
-
-
-def _ways_to_attend(policy: Policy, truth: Truth) -> list[str]:  # What to say
-    def attending(rows: bool) -> Tensor:
-        policy.rows_attend = rows
-        return _read_by_score(policy, truth.text, policy.shares)
-
-    def near(found: Tensor) -> bool: return mean_error(found, truth.exact) <= truth.bound
-
-    way, wrong = first_right({"attention for short rows": partial(attending, True), "usual attention": partial(attending, False)}, truth, near)
-    if not way:
-        raise InputError(f"{policy.name}: {policy.compute_dtype} is too coarse for exact log-probabilities ({wrong}; "
-                         f"{truth.bound:.2g} on average is rounding): use compute='fp32'")
-    return [f"usual attention is used in updates ({wrong}; {truth.bound:.2g} on average is rounding)"] if wrong else []
-
-
+# %% ../nbs/11_sampler.ipynb #net00006
 def _read_by_score(policy: Policy, text: Passage, share: bool) -> Tensor:  # (2, B, T)
-    contexts = [text.contexts[i] for i in text.copies]
-    return torch.stack([x.view_as(text.tokens) for x in _scored(policy, contexts, list(text.tokens), share_contexts=share)])
-
-
-def attends_only(
-    policy: Policy,
-) -> bool:
-    "Do all layers keep keys and values, and none a state that is overwritten?"
-    from transformers import DynamicCache
-
-    return not any(hasattr(layer, "conv_states") or hasattr(layer, "recurrent_states") for layer in DynamicCache(config=policy.base.config).layers)
-
-
-def check_policy(
-    policy: Policy,
-    decode: bool = True,  # False: another sampler draws the responses
-):
-    "Hold all that is done with a policy against a plain forward pass of `transformers`; where they disagree, take a plainer way, or refuse."
-    due = {"scoring", "decoding"} - policy.checked - (set() if decode else {"decoding"})
-    if not due: return
-    truth = truth_of(policy)
-    if decode: check_decoding(policy, truth)
-    check_scoring(policy, truth)
+    "The numbers of a passage as `score` computes them."
+    contexts = [text.contexts[copy] for copy in text.copies]
+    found = _scored(policy, contexts, list(text.tokens), share_contexts=share)
+    return torch.stack([x.view_as(text.tokens) for x in found])

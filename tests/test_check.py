@@ -9,8 +9,10 @@ from torch.testing import assert_close
 
 import extra_nb.fast.decoder as decoder
 import extra_nb.sampler as sampler
+from extra_nb.fast.checks import attends_only, in_32_bits
+from extra_nb.fast.kernels import can_fuse
 from extra_nb.policy import context_length, load_policy, longrope_switch, tiny_policy
-from extra_nb.sampler import attends_only, check_policy, context_of, replay, sample, score
+from extra_nb.sampler import check_policy, context_of, replay, sample, score
 from extra_nb.types import InputError, Problem, Request
 
 PROBLEMS = ["3+5", "12+30+4", "9", "a=7, b=2, what is a*b+3?"]
@@ -125,7 +127,7 @@ def test_what_cannot_be_exact_is_refused_in_one_line(name, settings):
         assert name.lower() in str(e.value).lower() and "\n" not in str(e.value)
 
 
-def test_other_bodies_and_heads():
+def test_other_bodies_and_output_layers():
     chunks = dict(intermediate_size_mlp=48, num_local_experts=4, num_experts_per_tok=1, attention_chunk_size=8, num_hidden_layers=4, interleave_moe_layer_step=2)
     for policy in (policies.family("Llama4Text", **chunks), policies.family("FalconH1", **STATES["FalconH1"])):
         for r in drawn(policy): assert_close(r.logprobs, plain(policy, r), atol=1e-3, rtol=0)
@@ -179,13 +181,13 @@ def test_the_check_is_made_once_and_can_be_skipped(monkeypatch):
 
 def test_a_sampler_that_is_wrong_is_found_out(monkeypatch):
     "Positions that padding shifts, as in unsloth#6738."
-    right = decoder.left_pad
+    right = sampler.left_pad
 
     def shifted(*args):
-        ids, mask, positions = right(*args)
-        return ids, mask, torch.arange(ids.shape[1]).expand_as(positions)
+        padded = right(*args)
+        return padded._replace(positions=torch.arange(padded.ids.shape[1]).expand_as(padded.ids))
 
-    monkeypatch.setattr(decoder, "left_pad", shifted)
+    monkeypatch.setattr(sampler, "left_pad", shifted)
     policy = policies.family("GPT2", usual=False, n_embd=32, n_layer=2, n_head=4, eos_token_id=0, bos_token_id=0)
     check_policy(policy)
     assert not policy.pads
@@ -209,7 +211,7 @@ def test_logits_that_are_not_numbers():
 
 
 @pytest.mark.parametrize("compute", ["fp32", "bf16"])
-def test_what_the_head_does_not_read_decides_nothing(compute, monkeypatch):
+def test_what_the_output_layer_does_not_read_decides_nothing(compute, monkeypatch):
     "Entries of hidden states that are a thousand times as large as the rest, as trained models have them."
     run = decoder.FastDecoder._forward
 
@@ -222,7 +224,7 @@ def test_what_the_head_does_not_read_decides_nothing(compute, monkeypatch):
     policy = tiny_policy(compute_dtype=compute)
     with torch.no_grad(): policy.base.get_output_embeddings().weight[:, 0] = 0
     check_policy(policy)
-    assert policy.decoding == ("fused" if compute == "bf16" and decoder.can_fuse() else "fast") and policy.why == ""
+    assert policy.decoding == ("fused" if compute == "bf16" and can_fuse() else "fast") and policy.why == ""
 
 
 @pytest.mark.parametrize("name, settings, why", [
@@ -260,7 +262,7 @@ def test_weights_of_few_bits(compute, tmp_path, caplog):
     for weights in (dict(weights="bf16"), dict(adapter="qlora")):
         other = load_policy(str(tmp_path), compute=compute, device="cpu", instruction="{problem}\n", say=None, **weights)
         rollouts = drawn(other)
-        assert other.pads and not decoder.in_32_bits(other)
+        assert other.pads and not in_32_bits(other)
         with torch.no_grad(): assert (score(other, rollouts)[0] - torch.cat([r.logprobs for r in rollouts])).abs().mean() < 0.05
         assert other.shares and not [line for line in caplog.messages if "padding" in line or "context of its own" in line]
 

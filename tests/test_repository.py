@@ -50,7 +50,8 @@ ORDER = """
     models.loading embedders novelty prefix regeneration
     data.files data.columns data.contents data.choices data.rows data.sources tasks
     models.smollm2 models.compute models.sources models.prompts policy
-    fast.kernels fast.attention fast.decoder sampler
+    fast.checks fast.kernels fast.attention fast.output_layer fast.cache fast.model fast.decoder
+    fast.rows sampler
     engines.backends methods.signatures methods.rewards methods.replay
     running.settings running.hooks running.steps running.memory running.alarms running.checkpoints running.directory running.ranks
     running.saving running.stopping running.trackers train

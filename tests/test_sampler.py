@@ -4,7 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from extra_nb.policy import tiny_policy
-from extra_nb.sampler import _HeadStats, check_fits, draw, nucleus, replay, sample, score, token_stats
+from extra_nb.sampler import check_fits, draw, nucleus, replay, sample, score, token_stats
 from extra_nb.types import InputError, Problem, Request, generator
 
 
@@ -211,23 +211,3 @@ def watched(running, calls):
 
     running.refill = note
     return running
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("temperature, chunk", [(1.0, 1024), (0.7, 5), (1.6, 1)])
-@pytest.mark.parametrize("frozen", [False, True])
-def test_gradients_of_the_head_equal_those_of_the_textbook(bias, temperature, chunk, frozen):
-    "Hidden states and weights; tokens of very high and very low probability among them."
-    torch.manual_seed(0)
-    hidden, tokens, g = torch.randn(37, 16) * 3, torch.randint(101, (37,)), torch.randn(37)
-    head = torch.nn.Linear(16, 101, bias=bias)
-    head.weight.requires_grad_(not frozen)
-    results = []
-    for way in ("ours", "plain"):
-        h = hidden.clone().requires_grad_()
-        if way == "ours": logp, H = _HeadStats.apply(h, head.weight, head.bias, tokens, temperature, torch.float32, chunk)
-        else: logp, H = token_stats(head(h), tokens, temperature)
-        wanted = [h, *(p for p in head.parameters() if p.requires_grad)]
-        results.append([logp, H, *torch.autograd.grad((logp * g).sum(), wanted)])
-        assert not H.requires_grad
-    for ours, plain in zip(*results): assert_close(ours, plain, atol=2e-5, rtol=1e-5)

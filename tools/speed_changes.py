@@ -14,7 +14,7 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F
 
-from extra_nb.fast import attention, decoder
+from extra_nb.fast import attention, model
 from extra_nb import sampler
 from extra_nb.bench.comparison import machine, now
 from extra_nb.running.checkpoints import write_whole
@@ -45,13 +45,13 @@ def update(**options):
     return now(policy.device) - start
 
 
-def plain_decoder(policy, contexts, copies, head=None): return decoder.PlainDecoder(policy, contexts, copies)
+def plain_decoder(policy, contexts, copies, shared=None): return sampler.PlainDecoder(policy, contexts, copies)
 
 
 def plain_product(weight, bias): return lambda x: F.linear(x, weight, bias)
 
 
-def not_compiled(): return patch.object(decoder, "can_fuse", lambda: False)
+def not_compiled(): return patch.object(model, "can_fuse", lambda: False)
 
 
 def in_turns(what, without=nullcontext, **options) -> list[dict[str, float]]:
@@ -82,7 +82,7 @@ keep_freed_memory()
 update()
 parts = {"update": {"freed memory is kept": [{"with": update(), "without": seconds} for seconds in before]}, "sampling": {}}
 for name, change in {"the decoder": lambda: patch.object(sampler, "decoder", plain_decoder),
-                     "matrices in the processor's form": lambda: patch.object(decoder, "_product", plain_product),
+                     "matrices in the processor's form": lambda: patch.object(model, "_product", plain_product),
                      "compiled operations": not_compiled}.items():
     print(name)
     parts["sampling"][name] = in_turns(sampling, change)

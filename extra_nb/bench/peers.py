@@ -18,9 +18,8 @@ from torch import nn
 from .comparison import now
 from .workloads import Workload, draw_responses, row_lengths, varied
 from ..engines.backends import paged_results
-from ..fast.decoder import left_pad
 from ..policy import Policy
-from ..sampler import context_of
+from ..sampler import context_of, left_pad
 
 # %% ../../nbs/bench/peers.ipynb #0e4ec0e4
 # limit on new tokens (None: the workload's) -> seconds, and new tokens of each response

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from ..fast.decoder import twin_of
+from ..fast.decoder import decoding_model
 from ..policy import Policy
 from .alarms import recent
 from .checkpoints import changes, checkpoints, damage, discard, fingerprint
@@ -151,7 +151,7 @@ def decode_as_before(
 ):
     "Restore the decoder's choice of the saved run, so that a resumed run is equal bit for bit."
     if how and policy.decoding != how: policy.twin = policy.decoding = None
-    if how in ("fast", "fused"): twin_of(policy, fuse=how == "fused")
+    if how in ("fast", "fused"): decoding_model(policy, fuse=how == "fused")
     if how == "plain": policy.decoding = how
     if how and policy.decoding != how:
         say(f"responses were decoded the {how} way before, now the {policy.decoding} way")

@@ -1,12 +1,14 @@
-"The fast decoder equals the plain one: architectures, adapters, precisions, shared heads, rows that leave, room that runs out."
+"The fast decoder equals the plain one: architectures, adapters, precisions, shared prefixes, rows that leave, room that runs out."
 import policies
 import pytest
 import torch
 from torch.testing import assert_close
 
-from extra_nb.fast.decoder import FastDecoder, PlainDecoder, decoder, shared_head, twin_of
+from extra_nb.fast import cache, decoder as fast_decoder, model
+from extra_nb.fast.cache import shared_prefix
+from extra_nb.fast.decoder import FastDecoder, decoding_model
 from extra_nb.policy import Policy, cache_argument, recompute_activations, tiny_policy
-from extra_nb.sampler import replay, sample
+from extra_nb.sampler import PlainDecoder, decoder, replay, sample
 from extra_nb.types import Problem, Request
 
 SMALL = dict(vocab_size=80, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
@@ -27,7 +29,7 @@ def policy_of(kind, **config):
 
 @torch.inference_mode()
 def both_ways(policy, contexts, copies, steps=6, atol=1e-4, leave=2):
-    plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, twin_of(policy))
+    plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, decoding_model(policy))
     for t in range(steps):
         assert_close(fast.logits(), plain.logits(), atol=atol, rtol=atol)
         tokens = plain.logits().argmax(-1)
@@ -37,7 +39,7 @@ def both_ways(policy, contexts, copies, steps=6, atol=1e-4, leave=2):
             plain.keep(index), fast.keep(index)
 
 
-CONTEXTS = {"head": [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14]], "none": [[5, 6, 7], [6, 7, 8, 9, 10], [7]], "one": [[5, 6, 7, 8]],
+CONTEXTS = {"shared": [[5, 6, 7, 8, 9], [5, 6, 7, 10], [5, 6, 11, 12, 13, 14]], "none": [[5, 6, 7], [6, 7, 8, 9, 10], [7]], "one": [[5, 6, 7, 8]],
             "prefix of another": [[5, 6, 7], [5, 6, 7, 8, 9, 10]], "same length": [[5, 6, 7], [5, 6, 8]]}
 
 
@@ -50,9 +52,9 @@ def test_both_ways_agree(contexts, group):
 @pytest.mark.parametrize("kind, decoding", [("Llama", "fast"), ("Qwen2", "fast"), ("Qwen3", "fast"), ("Gemma2", "plain"), ("Mistral", "plain")])
 def test_architectures(kind, decoding):
     policy = policy_of(kind, **({"sliding_window": 8} if kind == "Mistral" else {}))
-    twin = twin_of(policy)
-    assert policy.decoding == decoding and (twin is None) == (decoding == "plain")
-    if twin: both_ways(policy, CONTEXTS["head"], torch.tensor([0, 0, 1, 2, 2]))
+    found = decoding_model(policy)
+    assert policy.decoding == decoding and (found is None) == (decoding == "plain")
+    if found: both_ways(policy, CONTEXTS["shared"], torch.tensor([0, 0, 1, 2, 2]))
     rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=12)[0][1]
     logprobs, entropies = replay(policy, rollout)
     assert_close(rollout.logprobs, logprobs, atol=1e-4, rtol=1e-4)
@@ -68,18 +70,18 @@ def test_any_other_architecture_is_decoded_somehow():
 
 def test_adapters_are_decoded_as_they_are():
     policy = policies.adapted(0.1)
-    both_ways(policy, CONTEXTS["head"], torch.tensor([0, 1, 2, 2]))
+    both_ways(policy, CONTEXTS["shared"], torch.tensor([0, 1, 2, 2]))
     assert policy.decoding == "fast"
 
 
 def test_half_precision_stays_near():
     policy = tiny_policy(compute_dtype="bf16")
-    both_ways(policy, CONTEXTS["head"], torch.tensor([0, 1, 2, 2]), atol=0.1, leave=9)
-    assert policy.base.dtype == torch.float32 and twin_of(policy).model.get_output_embeddings()(torch.ones(1, 64)).dtype == torch.bfloat16
+    both_ways(policy, CONTEXTS["shared"], torch.tensor([0, 1, 2, 2]), atol=0.1, leave=9)
+    assert policy.base.dtype == torch.float32 and decoding_model(policy).model.get_output_embeddings()(torch.ones(1, 64)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("compute", ["fp32", "bf16"])
-def test_the_twin_follows_the_weights(compute):
+def test_the_decoding_model_follows_the_weights(compute):
     policy = tiny_policy(compute_dtype=compute)
     requests = [Request(Problem("a", "3+5", "8"))]
     before = sample(policy, requests, 4, max_new_tokens=16)[0]
@@ -91,10 +93,10 @@ def test_the_twin_follows_the_weights(compute):
     for a, b in zip(after, sample(fresh, requests, 4, max_new_tokens=16)[0]): assert_close(a.logprobs, b.logprobs) and a.text == b.text
 
 
-def test_the_twin_holds_no_second_copy_in_32_bits():
+def test_the_decoding_model_holds_no_second_copy_in_32_bits():
     policy = tiny_policy()
     theirs = {p.data_ptr() for p in policy.model.parameters()}
-    assert {p.data_ptr() for p in twin_of(policy).model.parameters()} == theirs
+    assert {p.data_ptr() for p in decoding_model(policy).model.parameters()} == theirs
 
 
 def test_room_grows():
@@ -102,26 +104,24 @@ def test_room_grows():
 
 
 def test_a_model_that_disagrees_is_decoded_the_plain_way(monkeypatch):
-    import extra_nb.fast.decoder as module
-
-    monkeypatch.setattr(module, "_one_query", lambda q, *args: torch.zeros(q.shape[0], 1, q.shape[1], q.shape[3]))
+    monkeypatch.setattr(cache, "_one_query", lambda q, *args: torch.zeros(q.shape[0], 1, q.shape[1], q.shape[3]))
     policy = tiny_policy()
-    assert twin_of(policy) is None and policy.decoding == "plain"
+    assert decoding_model(policy) is None and policy.decoding == "plain"
     assert type(decoder(policy, [[5, 6]], torch.tensor([0]))) is PlainDecoder
 
 
-@pytest.mark.parametrize("compute, breaks, decoding, said", [("fp32", "Twin", "plain", "fast: not made for its layers (AttributeError: moved)"),
-                                                               ("bf16", "_fuse", "fast", "drawn the fast way (fused: not made for its layers (AttributeError: moved))")])
-def test_a_way_that_breaks_is_said(compute, breaks, decoding, said, monkeypatch, caplog):
+@pytest.mark.parametrize("compute, module, breaks, decoding, said", [
+    ("fp32", fast_decoder, "DecodingModel", "plain", "fast: not made for its layers (AttributeError: moved)"),
+    ("bf16", model, "_fuse", "fast", "drawn the fast way (fused: not made for its layers (AttributeError: moved))")])
+def test_a_way_that_breaks_is_said(compute, module, breaks, decoding, said, monkeypatch, caplog):
     "As when a release of transformers changes what it hands to a layer."
-    import extra_nb.fast.decoder as module
 
     def moved(*args): raise AttributeError("moved")
 
     monkeypatch.setattr(module, breaks, moved)
-    monkeypatch.setattr(module, "can_fuse", lambda: True)
+    monkeypatch.setattr(model, "can_fuse", lambda: True)
     policy = tiny_policy(compute_dtype=compute)
-    twin_of(policy), twin_of(policy)
+    decoding_model(policy), decoding_model(policy)
     assert policy.decoding == decoding and [said in line for line in caplog.messages] == [True]
 
 
@@ -146,21 +146,19 @@ def test_the_cache_goes_by_the_name_that_a_module_knows():
 @pytest.mark.parametrize("weights, decoding", [(1, "plain"), (40, "fast")])
 def test_what_may_differ_is_measured_by_rounding(weights, decoding, monkeypatch):
     "A disturbance that a calm policy shows at once is lost in the rounding of a wild one, whose plain way is as far from the truth."
-    import extra_nb.fast.decoder as module
-
-    right = module._one_query
-    monkeypatch.setattr(module, "can_fuse", lambda: False)  # or it would not be used
-    monkeypatch.setattr(module, "_one_query", lambda *args: right(*args) * 1.2)
+    right = cache._one_query
+    monkeypatch.setattr(model, "can_fuse", lambda: False)  # or it would not be used
+    monkeypatch.setattr(cache, "_one_query", lambda *args: right(*args) * 1.2)
     policy = tiny_policy(layers=24, compute_dtype="bf16")
     with torch.no_grad():
         for p in policy.model.parameters():
             if p.ndim > 1: p.mul_(weights)
-    twin_of(policy)
+    decoding_model(policy)
     assert policy.decoding == decoding and policy.compute_dtype == "bf16"
 
 
 @pytest.mark.parametrize("contexts, length", [([[1, 2, 3], [1, 2, 4]], 2), ([[1], [1]], 0), ([[1, 2], [1, 2]], 1), ([[3, 1], [2, 1]], 0), ([[9]], 0)])
-def test_shared_head(contexts, length): assert shared_head(contexts) == length
+def test_shared_prefix(contexts, length): assert shared_prefix(contexts) == length
 
 
 @torch.inference_mode()
@@ -170,10 +168,10 @@ def test_shared_head(contexts, length): assert shared_head(contexts) == length
 def test_new_rows_take_the_place_of_old_ones(group, more, left):
     "Rows that stay, rows that start, of other lengths, at any time, and again."
     policy = tiny_policy()
-    contexts, copies = CONTEXTS["head"], torch.arange(3).repeat_interleave(2 if group > 1 else 1)
+    contexts, copies = CONTEXTS["shared"], torch.arange(3).repeat_interleave(2 if group > 1 else 1)
     left = torch.tensor([i for i in left if i < len(copies)], dtype=torch.long)
     old = PlainDecoder(policy, contexts, copies)
-    fast = FastDecoder(policy, contexts, copies, twin_of(policy), shared_head([*contexts, *more]))
+    fast = FastDecoder(policy, contexts, copies, decoding_model(policy), shared_prefix([*contexts, *more]))
     for _ in range(3): tokens = old.logits().argmax(-1); old.step(tokens), fast.step(tokens)
     young = PlainDecoder(policy, more, new := torch.arange(len(more)).repeat_interleave(group))
     fast.refill(left, more, new)
@@ -195,34 +193,30 @@ def test_new_rows_take_the_place_of_old_ones(group, more, left):
 def test_groups_that_lose_rows_unevenly():
     policy = tiny_policy()
     copies = torch.arange(3).repeat_interleave(4)
-    plain, fast = (make(policy, CONTEXTS["none"], copies, *rest) for make, rest in ((PlainDecoder, ()), (FastDecoder, (twin_of(policy),))))
+    plain, fast = (make(policy, CONTEXTS["none"], copies, *rest) for make, rest in ((PlainDecoder, ()), (FastDecoder, (decoding_model(policy),))))
     for index in ([0, 1, 2, 3, 4, 8, 9], [0, 4, 5, 6], [1, 2, 3], [2]):  # a group that is whole, one that shrinks, one that goes
         plain.keep(torch.tensor(index)), fast.keep(torch.tensor(index))
         for _ in range(2):
             assert_close(fast.logits(), plain.logits(), atol=1e-4, rtol=1e-4)
             tokens = plain.logits().argmax(-1)
             plain.step(tokens), fast.step(tokens)
-    assert len(fast.cache.stems.empty) == 1  # what nobody continues is let go
+    assert len(fast.cache.prefixes.empty) == 1  # what nobody continues is let go
 
 
 def test_prompts_are_read_a_few_at_a_time(monkeypatch):
-    import extra_nb.fast.decoder as module
-
-    monkeypatch.setitem(module.PREFILL, "cpu", 8)
-    for group in (1, 3): both_ways(tiny_policy(), CONTEXTS["head"], torch.arange(3).repeat_interleave(group))
+    monkeypatch.setitem(fast_decoder.PREFILL, "cpu", 8)
+    for group in (1, 3): both_ways(tiny_policy(), CONTEXTS["shared"], torch.arange(3).repeat_interleave(group))
 
 
 def test_layers_that_read_the_same_input_are_one_matrix():
     policy = tiny_policy(compute_dtype="bf16")
-    shapes = [[layer.out_features for layer in matrix.layers] for matrix in twin_of(policy).matrices]
+    shapes = [[layer.out_features for layer in matrix.layers] for matrix in decoding_model(policy).matrices]
     assert shapes == [[64, 32, 32], [64], [128, 128], [64]] * 2 + [[len(policy.tokenizer)]]
 
 
 @pytest.mark.parametrize("fate", ["recorded", "fails", "differs"])
 def test_steps_that_are_recorded_and_replayed(monkeypatch, fate):
-    "A stand-in for a GPU's graph: it writes into the same result again, from the same inputs. Rows leave, come and outgrow their grids meanwhile."
-    import extra_nb.fast.decoder as module
-
+    "A stand-in for a GPU's graph: it writes into the same result again, from the same inputs. Rows leave, come and outgrow their room meanwhile."
     made = []
 
     def recorded(run):
@@ -236,11 +230,11 @@ def test_steps_that_are_recorded_and_replayed(monkeypatch, fate):
 
         return replay, out
 
-    monkeypatch.setattr(module, "_recorded", recorded)
+    monkeypatch.setattr(fast_decoder, "_recorded", recorded)
     policy = tiny_policy()
-    twin = twin_of(policy)
-    twin.records = True
-    both_ways(policy, CONTEXTS["head"], torch.arange(3).repeat_interleave(4), steps=80, leave=50)
-    assert twin.records == (fate == "recorded")
+    decodes = decoding_model(policy)
+    decodes.records = True
+    both_ways(policy, CONTEXTS["shared"], torch.arange(3).repeat_interleave(4), steps=80, leave=50)
+    assert decodes.records == (fate == "recorded")
     if fate == "recorded": assert len(made) == 4 and sum(made) > 60  # from the start, two growths, and rows that leave
     else: assert sum(made) == (fate == "differs")

@@ -1,19 +1,27 @@
 "Compiled operations beside PyTorch's: many shapes, odd sizes, threads, no compiler, a model that disagrees, resumed ways of decoding."
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
 from extra_nb.fast import kernels
-from extra_nb.fast.decoder import FastDecoder, PlainDecoder, twin_of
+from extra_nb.fast.decoder import FastDecoder, decoding_model
 from extra_nb.fast.kernels import attend_one, can_attend, can_fuse, columns_inside, compiled, draw_rows, gated, rms_norm
 from extra_nb.policy import tiny_policy
-from extra_nb.sampler import draw, replay, sample, token_stats
+from extra_nb.sampler import PlainDecoder, draw, replay, sample, token_stats
 from extra_nb.types import Problem, Request
 from test_decoder import CONTEXTS, policy_of
 
 needs_compiler = pytest.mark.skipif(not can_fuse(), reason="no C compiler here")
 BIG = dict(hidden_size=64, head_dim=16, num_attention_heads=4, num_key_value_heads=2, intermediate_size=96)
+
+
+def test_the_source_is_part_of_the_package():
+    "A module is found without being named, a C file is not."
+    assert "void attend(" in kernels.kernel_source()
+    assert "recursive-include extra_nb *.c" in (Path(__file__).parents[2] / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
 
 
 def seeded(n): return torch.Generator().manual_seed(n)
@@ -56,13 +64,13 @@ def test_logits_that_are_no_numbers_give_a_token_and_say_so(row):
     assert 0 <= tokens < 300 and logprobs.isnan().all() and entropies.isnan().all()
 
 
-def formula(qkv, angle, scale, keys, values, column, stems, which, empty, g):
-    (_, H, _, D), w = keys.shape, stems[0].shape[2] if stems is not None else 0
+def formula(qkv, angle, scale, keys, values, column, prefixes, which, empty, g):
+    (_, H, _, D), w = keys.shape, prefixes[0].shape[2] if prefixes is not None else 0
     q, nk, nv = (x.unflatten(-1, (-1, D)).double() for x in qkv.split([g * H * D, H * D, H * D], -1))
 
     def turn(x): return x * angle.cos()[:, None] + torch.cat([-x[..., D // 2 :], x[..., : D // 2]], -1) * angle.sin()[:, None]
 
-    olds = [[*([] if s is None else [s[which].double()]), x[:, :, :column].double()] for s, x in zip((None, None) if stems is None else stems, (keys, values))]
+    olds = [[*([] if s is None else [s[which].double()]), x[:, :, :column].double()] for s, x in zip((None, None) if prefixes is None else prefixes, (keys, values))]
     k, v = (torch.cat([*old, new[:, :, None]], 2) for old, new in zip(olds, (turn(nk), nv)))
     scores = torch.einsum("bhgd,bhcd->bhgc", turn(q).unflatten(1, (H, g)), k) * scale
     p = scores.masked_fill(empty[:, None, None, : w + column + 1], -torch.inf).softmax(-1)
@@ -76,14 +84,14 @@ def formula(qkv, angle, scale, keys, values, column, stems, which, empty, g):
 def test_attention_is_the_formula(D, g, H, w, column, C, threads):
     B, S, rand = 5, 3, seeded(D + w)
     qkv, own = torch.randn(B, (g + 2) * H * D, generator=rand).bfloat16(), torch.randn(2, B, H, C, D, generator=rand).bfloat16()
-    stems = torch.randn(2, S, H, w, D, generator=rand).bfloat16() if w else None
+    prefixes = torch.randn(2, S, H, w, D, generator=rand).bfloat16() if w else None
     angle, which = torch.rand(B, D // 2, generator=rand).repeat(1, 2) * 6, torch.tensor([0, 0, 1, 2, 2])
     empty = torch.rand(B, w + C, generator=rand) < 0.3
     empty[:, w + column] = False
     own[:, :, :, column:] = torch.nan  # what lies behind is never read
-    expected = formula(qkv, angle, D**-0.5, *own, column, stems, which, empty, g)
+    expected = formula(qkv, angle, D**-0.5, *own, column, prefixes, which, empty, g)
     before, _ = torch.get_num_threads(), torch.set_num_threads(threads)
-    try: got = attend_one(qkv, (angle.cos(), angle.sin()), D**-0.5, own, column, (columns_inside(stems[0]), stems[1]) if w else None, which, empty)
+    try: got = attend_one(qkv, (angle.cos(), angle.sin()), D**-0.5, own, column, (columns_inside(prefixes[0]), prefixes[1]) if w else None, which, empty)
     finally: torch.set_num_threads(before)
     assert_close(got.float(), expected, atol=0.02, rtol=0.02)
     assert_close(own[1][:, :, column].flatten(1), qkv[:, -H * D :], atol=0, rtol=0)
@@ -105,7 +113,7 @@ def test_without_a_compiler_nothing_is_lost(monkeypatch, tmp_path, trouble):
         assert not can_fuse() and not can_attend(64, 3) and compiled("int one() { return 1; }") is None
         policy = policy_of("Llama", **BIG)
         policy.compute_dtype = "bf16"
-        assert not twin_of(policy).fused and policy.decoding == "fast"
+        assert not decoding_model(policy).fused and policy.decoding == "fast"
     finally:
         for memory in (kernels.compiled, kernels._rows, kernels._attention): memory.cache_clear()
 
@@ -132,14 +140,14 @@ def fused(kind="Llama", **config):
 
 @needs_compiler
 @pytest.mark.parametrize("kind", ["Llama", "Qwen2", "Mistral", "Qwen3"])
-@pytest.mark.parametrize("contexts, group", [(CONTEXTS["head"], 1), (CONTEXTS["head"], 3), (CONTEXTS["none"], 1), (CONTEXTS["none"], 3), (CONTEXTS["one"], 2)])
+@pytest.mark.parametrize("contexts, group", [(CONTEXTS["shared"], 1), (CONTEXTS["shared"], 3), (CONTEXTS["none"], 1), (CONTEXTS["none"], 3), (CONTEXTS["one"], 2)])
 def test_fused_steps_stay_near_the_plain_ones(kind, contexts, group):
     policy = fused(kind, **({"sliding_window": None} if kind == "Mistral" else {}))
-    twin = twin_of(policy)
-    assert twin.fused and policy.decoding == "fused"
+    model = decoding_model(policy)
+    assert model.fused and policy.decoding == "fused"
     copies = torch.arange(len(contexts)).repeat_interleave(group)
     with torch.inference_mode():
-        plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, twin)
+        plain, fast = PlainDecoder(policy, contexts, copies), FastDecoder(policy, contexts, copies, model)
         for t in range(70):  # room grows meanwhile
             assert_close(fast.logits(), plain.logits(), atol=0.02, rtol=0.02)
             tokens = plain.logits().argmax(-1)
@@ -149,14 +157,14 @@ def test_fused_steps_stay_near_the_plain_ones(kind, contexts, group):
 
 @needs_compiler
 def test_what_is_fused():
-    from extra_nb.fast.decoder import _Attention, _Gated, _Norm
+    from extra_nb.fast.model import _Attention, _Gated, _Norm
 
     for kind, attentions in (("Llama", 2), ("Qwen3", 0)):  # Qwen3 normalises queries and keys
-        made = [type(m) for m in twin_of(fused(kind)).model.modules()]
+        made = [type(m) for m in decoding_model(fused(kind)).model.modules()]
         assert [made.count(c) for c in (_Attention, _Gated, _Norm)] == [attentions, 2, 4]
-    odd = [type(m) for m in twin_of(fused(head_dim=24)).model.modules()]
+    odd = [type(m) for m in decoding_model(fused(head_dim=24)).model.modules()]
     assert [odd.count(c) for c in (_Attention, _Gated, _Norm)] == [0, 2, 4]
-    assert not twin_of(tiny_policy()).fused  # 32 bits
+    assert not decoding_model(tiny_policy()).fused  # 32 bits
 
 
 @needs_compiler
@@ -172,11 +180,11 @@ def test_numbers_are_those_of_the_policy():
 
 @needs_compiler
 def test_fused_layers_that_disagree_are_not_used(monkeypatch):
-    import extra_nb.fast.decoder as module
+    import extra_nb.fast.model as module
 
     monkeypatch.setattr(module, "attend_one", lambda qkv, turns, scale, own, *rest: torch.zeros(len(qkv), 64, dtype=torch.bfloat16))
     policy = fused()
-    assert not twin_of(policy).fused and policy.decoding == "fast"
+    assert not decoding_model(policy).fused and policy.decoding == "fast"
 
 
 @needs_compiler
