@@ -11,7 +11,7 @@ __all__ = ['alternate', 'decode_bytes', 'copy_bandwidth', 'SamplerBench', 'bench
 # %% ../../nbs/bench/sampler.ipynb #5e878937
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch

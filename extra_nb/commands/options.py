@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['COMPLETION', 'GROUPS', 'EXAMPLES', 'field_type', 'comments_of', 'add_option', 'add_fields', 'TrainParser',
-           'value_in_effect', 'help_text']
+__all__ = ['GROUPS', 'EXAMPLES', 'field_type', 'comments_of', 'add_option', 'add_fields', 'TrainParser', 'value_in_effect',
+           'help_text']
 
 # %% ../../nbs/commands/options.ipynb #eeabe348
 import argparse
@@ -26,7 +26,7 @@ from ..train import CHOICES
 from ..types import InputError
 
 # %% ../../nbs/commands/options.ipynb #30a24323
-COMPLETION = "--print-completion"
+_COMPLETION = "--print-completion"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,8 +40,8 @@ class _Parser(argparse.ArgumentParser):
     def parse(self, argv: list[str] | None) -> argparse.Namespace:
         "Read a command line; anything unknown is an error."
         words = sys.argv[1:] if argv is None else list(argv)
-        if COMPLETION in words:
-            print(completion(self, "".join(words[words.index(COMPLETION) + 1:][:1])))
+        if _COMPLETION in words:
+            print(completion(self, "".join(words[words.index(_COMPLETION) + 1:][:1])))
             raise SystemExit(0)
         namespace, unknown = self.parse_known_args(argv)
         if unknown: raise self._unknown(unknown[0])

@@ -193,7 +193,8 @@ def shared_prefix(
 # %% ../../nbs/fast/cache.ipynb #fcac0031
 def _with_prefixes(x: Tensor, prefixes: Tensor, cache: SharedPrefixCache) -> Tensor:
     "Multiply rows, (B, H, g, n), by what their prefixes have, (S, H, n, m): (B, H, g, m)."
-    (B, H, g, n), S, place = x.shape, len(prefixes), cache.place
+    _, H, g, n = x.shape
+    S, place = len(prefixes), cache.place
     if place is not None: x = x.new_zeros(cache.places, H, g, n).index_copy_(0, place, x)
     side_by_side = x.view(S, -1, H, g, n).transpose(1, 2).reshape(S * H, -1, n)
     out = torch.bmm(side_by_side, prefixes.flatten(0, 1))

@@ -43,7 +43,7 @@ class Passage:
     copies: list[int]  # Which context each row continues
     tokens: Tensor  # (B, T) what each row goes on with
 
-    def by_context(self) -> list["Passage"]:
+    def by_context(self) -> list[Passage]:
         "The rows of each context by themselves."
         parts = []
         for i, context in enumerate(self.contexts):

@@ -34,16 +34,16 @@ class Rows:
 
     def __len__(self) -> int: return len(self.of)
 
-    def at(self, index: Tensor) -> "Rows":
+    def at(self, index: Tensor) -> Rows:
         "Some of the rows."
         return Rows(*(x[index] for x in vars(self).values()))
 
-    def joined(self, other: "Rows") -> "Rows":
+    def joined(self, other: Rows) -> Rows:
         "These rows and others below them."
         pairs = zip(vars(self).values(), vars(other).values())
         return Rows(*map(torch.cat, pairs))
 
-    def cpu(self) -> "Rows": return Rows(*(x.cpu() for x in vars(self).values()))
+    def cpu(self) -> Rows: return Rows(*(x.cpu() for x in vars(self).values()))
 
     def next_uniforms(self) -> Tensor:  # (B,)
         "The random number of each row's next token."

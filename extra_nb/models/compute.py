@@ -75,7 +75,8 @@ def keep_freed_memory() -> bool:  # Was there a C library that could be asked?
         # pieces up to 32 MiB (the most it allows) come from a heap that grows by 64 MiB and shrinks
         # only by 2 GiB; the few larger ones would leave holes in it
         wishes = ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 << 20))
-        return all([mallopt(parameter, value) for parameter, value in wishes])
+        taken = [mallopt(parameter, value) for parameter, value in wishes]  # ask for each
+        return all(taken)
     return False
 
 # %% ../../nbs/models/compute.ipynb #1c33886d

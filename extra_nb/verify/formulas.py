@@ -11,7 +11,6 @@ __all__ = ['DIGITS', 'same_expression', 'same_formula']
 # %% ../../nbs/verify/formulas.ipynb #a3db8bbe
 import logging
 import random
-import re
 from zlib import crc32
 
 from .answers import PRINTED, Number, is_rounded, number
