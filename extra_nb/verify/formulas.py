@@ -93,7 +93,7 @@ _MOST_DIGITS = 3000
 
 def _same_constant(x, y) -> bool | None:
     "Compare two numbers; None if SymPy cannot work them out."
-    from sympy import Float, Integer
+    from sympy import Float, Rational
 
     try: u, v = worked_out(x), worked_out(y)
     except MemoryError: raise
@@ -104,8 +104,9 @@ def _same_constant(x, y) -> bool | None:
     digits = _precision(u, v)
     if digits < DIGITS or not (_close(a, b) or a == 0 or b == 0):
         return _close(a, b, min(30, digits))
-    lengths = [len(str(abs(n))) for n in u.atoms(Integer) | v.atoms(Integer)]
-    digits = 40 + 2 * max(lengths, default=1)
+    fractions = u.atoms(Rational) | v.atoms(Rational)  # whole numbers too
+    longest = max((max(abs(n.p), n.q) for n in fractions), default=1)
+    digits = 40 + 2 * len(str(longest))
     if digits > _MOST_DIGITS: return _close(a, b)
     p, q = _value_at(u, {}, digits), _value_at(v, {}, digits)
     if p is None or q is None: return False
