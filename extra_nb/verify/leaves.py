@@ -100,10 +100,10 @@ def same_value(
 # %% ../../nbs/verify/leaves.ipynb #b5d02f6d
 _ARTICLES = ("a", "A", "an", "An", "the", "The")
 _SAYS = {
-    **dict.fromkeys(["yes", "true", "correct", "是", "对", "正确", "是的", "可以", "能", "oui", "ja",
-                     "sí", "si"], "yes"),
-    **dict.fromkeys(["no", "false", "incorrect", "否", "错", "错误", "不是", "不可以", "不能", "non",
-                     "nein"], "no")}
+    **dict.fromkeys(["yes", "true", "correct", "是", "对", "正确", "是的", "可以", "能", "oui",
+                     "ja", "sí", "si"], "yes"),
+    **dict.fromkeys(["no", "false", "incorrect", "否", "错", "错误", "不是", "不可以", "不能",
+                     "non", "nein"], "no")}
 
 
 def words_of(

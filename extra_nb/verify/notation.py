@@ -126,7 +126,8 @@ _NOTHING = re.compile(
     r"(?: (?:real|complex|integer|positive|such|rational|valid|possible|natural))*"
     r"(?: (?:solutions?|values?|numbers?|roots?|answers?|functions?|integers?|pairs?|triples?"
     r"|polynomials?|x|n))?(?: exists?)?"
-    r"|(?:the )?empty set|none exists?|无解|没有解|keine lösung|pas de solution|sin solución|null set")
+    r"|(?:the )?empty set|none exists?|无解|没有解|keine lösung"
+    r"|pas de solution|sin solución|null set")
 _SYNONYMS = {
     r"\infty": ["infinity", "positive infinity", "plus infinity", "+infinity", "inf"],
     r"-\infty": ["negative infinity", "minus infinity", "-infinity"],
