@@ -27,8 +27,8 @@ from .bench.scaling import ScalingBench, bench_scaling
 from .bench.step import StepBench, bench_step
 from .bench.verifier import VerifierBench, bench_verifier
 from .commands import overview
-from .commands.jobs import Said, eval_record, evaluate_model, free_directory, progress_lines
-from .commands.jobs import run_directory, summary_line, train
+from .commands.jobs import RunLog, eval_record, evaluate_model, free_directory
+from .commands.jobs import progress_lines, run_directory, summary_line, train
 from .commands.make import build_mechanisms, build_policy, generated, own_rewards
 from .commands.make import read_problems, train_and_heldout
 from .commands.names import COUNTED, ELSEWHERE, NEEDLESS, unknown_option

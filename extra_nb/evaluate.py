@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['pass_at_k', 'bootstrap_interval', 'wilson_interval', 'score_interval', 'ProblemResult', 'Evaluation', 'evaluate',
-           'compare', 'average']
+           'compare_evaluations', 'average']
 
 # %% ../nbs/13_evaluate.ipynb #f020b167
 import gzip
@@ -339,7 +339,7 @@ def _mean_of_means(strata: list[np.ndarray]) -> float:
     return float(np.mean([values.mean() for values in strata]))
 
 
-def compare(
+def compare_evaluations(
     before: Evaluation | list[Evaluation],  # One benchmark, or several
     after: Evaluation | list[Evaluation],  # The same benchmarks and problems, in any order
     k: int,  # Of pass@k
@@ -401,3 +401,6 @@ def average(
         mean[f"pass@{k}_ci"] = _mean_interval(strata, 0.95, 2000, seed)
     for key in ("problems", "tokens"): mean[key] = sum(row[key] for row in rows)
     return [*rows, {**mean, "samples": min(e.n for e in evaluations)}]
+
+# %% ../nbs/13_evaluate.ipynb #oldname2
+compare = compare_evaluations  # its name before

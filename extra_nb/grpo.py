@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['group_advantage', 'group_shares', 'dead_group_probability', 'soft_overlong_penalty', 'token_weights', 'policy_loss',
-           'kl_penalty']
+__all__ = ['group_advantage', 'group_shares', 'zero_variance_probability', 'soft_overlong_penalty', 'token_weights',
+           'policy_loss', 'kl_penalty']
 
 # %% ../nbs/03_grpo.ipynb #f020b167
 import torch
@@ -52,7 +52,7 @@ def group_shares(
     return {f"groups/{name}": which.float().mean().item() for name, which in kinds.items()}
 
 # %% ../nbs/03_grpo.ipynb #e3ef3095
-def dead_group_probability(
+def zero_variance_probability(
     p: float | Tensor,  # Pass rate in [0, 1]
     G: int,  # Responses per group, at least 1
 ) -> float | Tensor:  # In [0, 1]; same kind as `p`

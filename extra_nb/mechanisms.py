@@ -34,7 +34,7 @@ class Mechanism:
         "Requests that take the place of ordinary problems in this step."
         return []
 
-    def undo_plan(self) -> None:
+    def cancel_plan(self) -> None:
         "Take back what `plan` gave away: the step ended early and will be run again."
 
     def reward(
@@ -79,7 +79,7 @@ class Mechanism:
     ) -> None:
         "Take back what `state_dict` returned."
 
-    def rests_on(self) -> str:
+    def fingerprint(self) -> str:
         "What else its state belongs to, such as an embedder. The trainer compares it on a resume."
         return ""
 

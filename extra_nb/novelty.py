@@ -67,7 +67,7 @@ class NoveltyMemory:
         "Whether this problem's memory holds enough to compare with."
         return len(self.rows.get(problem_id, ())) >= self.min_history
 
-    def score(
+    def novelty(
         self,
         problem_id: str,
         embeddings: Tensor,  # (G, D)
@@ -162,7 +162,7 @@ class NgramMemory:
         self.n = n
         self.counts = {}  # problem id -> Counter of n-grams
 
-    def score(
+    def novelty(
         self,
         problem_id: str,
         sequences: list,  # G sequences of token ids
@@ -250,12 +250,12 @@ class _FromEmbeddings:
         "Whether there is something to compare the group with."
         return self.memory.ready(group.problem.id)
 
-    def score(self, groups: list[Group]) -> Tensor:
+    def novelty(self, groups: list[Group]) -> Tensor:
         "(N, G) nu; embeds only responses that it has not embedded in this step."
         new = [r for g in groups for r in g.rollouts if r not in self.vectors]
         texts = [self.policy.decode(list(r.trajectory_ids[-self.tail:])) for r in new]
         if new: self.vectors.update(zip(new, embed(self.embedder, texts)))
-        return torch.stack([self.memory.score(g.problem.id, self._rows(g)) for g in groups])
+        return torch.stack([self.memory.novelty(g.problem.id, self._rows(g)) for g in groups])
 
     def update(self, groups: list[Group]) -> None:
         "Remember all responses of the step, or the correct ones."
@@ -280,9 +280,9 @@ class _FromNgrams:
         "Always: there is no waiting time."
         return True
 
-    def score(self, groups: list[Group]) -> Tensor:
+    def novelty(self, groups: list[Group]) -> Tensor:
         "(N, G) nu."
-        return torch.stack([self.memory.score(g.problem.id, self._tokens(g)) for g in groups])
+        return torch.stack([self.memory.novelty(g.problem.id, self._tokens(g)) for g in groups])
 
     def update(self, groups: list[Group]) -> None:
         "Count the n-grams of the correct responses."
@@ -303,7 +303,7 @@ class _FromLogprobs:
         "A z-score needs two correct responses."
         return int(group.correct.sum()) >= 2
 
-    def score(self, groups: list[Group]) -> Tensor:
+    def novelty(self, groups: list[Group]) -> Tensor:
         "(N, G) nu."
         return torch.stack([surprise_novelty(self._logprobs(g), g.correct) for g in groups])
 
@@ -359,7 +359,7 @@ class NoveltyBonus(Mechanism):
 @patch
 def _novelty(self: NoveltyBonus, step: int, groups: list[Group]) -> tuple[Tensor, Tensor]:
     "(N, G) nu, and (N, G) bool: the eligible responses."
-    novelty = self.source.score(groups)
+    novelty = self.source.novelty(groups)
     if self.placebo:
         rngs = [generator(self.seed, "placebo", step, g.request.key) for g in groups]
         dealt = zip(novelty, groups, rngs)
@@ -469,7 +469,7 @@ def load_state_dict(
 
 
 @patch
-def rests_on(
+def fingerprint(
     self: NoveltyBonus,
 ) -> str:  # Empty for the kinds without an embedder
     "The embedder that made the memory's vectors."

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['HARD', 'SELECT', 'MOST', 'is_hard', 'surest', 'share_of_step', 'gap_of_cuts', 'PrefixRegeneration']
+__all__ = ['HARD', 'SELECT', 'MOST', 'is_hard', 'most_confident', 'share_of_step', 'gap_of_cuts', 'PrefixRegeneration']
 
 # %% ../nbs/08_regeneration.ipynb #f020b167
 from collections import deque
@@ -44,7 +44,7 @@ def is_hard(
     return int(correct.sum()) <= HARD[hard]
 
 # %% ../nbs/08_regeneration.ipynb #ff37d6c8
-def surest(
+def most_confident(
     rollouts: tuple[Rollout, ...],  # The responses of one group
 ) -> Rollout:
     "The response of lowest mean token entropy, prefix included (ExTra, prefix regeneration)."
@@ -160,8 +160,8 @@ def _piece(self: PrefixRegeneration, token: int) -> str:
 
 @patch
 def _cut(self: PrefixRegeneration, group: Group) -> tuple[list[tuple[Tensor, Tensor]], int]:
-    "(ids, entropies) of each prefix of the group's surest response, and how many do not fit."
-    rollout = surest(group.rollouts)
+    "(ids, entropies) of each prefix of the most confident response, and how many do not fit."
+    rollout = most_confident(group.rollouts)
     ids = torch.tensor(rollout.trajectory_ids)
     entropies = rollout.trajectory_entropies
     pieces = [self._piece(i) for i in rollout.trajectory_ids]
@@ -264,7 +264,7 @@ def plan(
 
 
 @patch
-def undo_plan(self: PrefixRegeneration) -> None:
+def cancel_plan(self: PrefixRegeneration) -> None:
     "Put back into the queue what this step took from it."
     self.queue.extendleft(reversed(self._taken))
     self._taken.clear()
@@ -289,7 +289,7 @@ def state_dict(self: PrefixRegeneration) -> dict:
 
 
 @patch
-def rests_on(self: PrefixRegeneration) -> str:
+def fingerprint(self: PrefixRegeneration) -> str:
     "The embedder to which the archived vectors belong."
     return identity(self.embedder)
 

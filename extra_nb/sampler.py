@@ -7,7 +7,8 @@ from __future__ import annotations
 
 # %% auto #0
 __all__ = ['BLOCK', 'token_stats', 'draw', 'nucleus', 'Padded', 'left_pad', 'Prefilled', 'prefill', 'PlainDecoder', 'decoder',
-           'check_policy', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample', 'replay', 'score']
+           'check_policy', 'Sampling', 'context_of', 'check_fits', 'check_request', 'sample', 'recompute',
+           'logprobs_of']
 
 # %% ../nbs/11_sampler.ipynb #f020b167
 from collections.abc import Iterator
@@ -368,7 +369,7 @@ def sample(
 
 # %% ../nbs/11_sampler.ipynb #69af4ad9
 @torch.no_grad()
-def replay(
+def recompute(
     policy: Policy,
     rollout: Rollout,
     temperature: float = 1.0,  # The sampling temperature
@@ -422,7 +423,7 @@ def _hidden_alone(
     return hidden.gather(1, at.expand(-1, -1, hidden.shape[-1]))
 
 # %% ../nbs/11_sampler.ipynb #50973c4c
-def score(
+def logprobs_of(
     policy: Policy,
     rollouts: list[Rollout],
     temperature: float = 1.0,  # The sampling temperature
@@ -443,7 +444,7 @@ def _scored(
     temperature: float = 1.0,
     share_contexts: bool = True,
     chunk: int = 1024,
-) -> tuple[Tensor, Tensor]:  # As from `score`
+) -> tuple[Tensor, Tensor]:  # As from `logprobs_of`
     "Log-probability and entropy of every response token after its context."
     read = _hidden_shared if share_contexts else _hidden_alone
     with rows_attend(policy): hidden = read(policy, contexts, responses)
@@ -466,7 +467,10 @@ def _scored(
 
 # %% ../nbs/11_sampler.ipynb #net00006
 def _read_by_score(policy: Policy, text: Passage, share: bool) -> Tensor:  # (2, B, T)
-    "The numbers of a passage as `score` computes them."
+    "The numbers of a passage as `logprobs_of` computes them."
     contexts = [text.contexts[copy] for copy in text.copies]
     found = _scored(policy, contexts, list(text.tokens), share_contexts=share)
     return torch.stack([x.view_as(text.tokens) for x in found])
+
+# %% ../nbs/11_sampler.ipynb #oldnames
+score, replay = logprobs_of, recompute  # their names before

@@ -37,8 +37,8 @@ from .running.saving import go_on, open_run, resume_run, save_run
 from .running.settings import check_choices, check_least, check_types
 from .running.steps import Clock, RunStopped, fixed_randomness, whole_step
 from .running.stopping import Signals, orderly_end
-from .running.trackers import Telling
-from .sampler import check_fits, check_policy, score
+from .running.trackers import AsyncTracker
+from .sampler import check_fits, check_policy, logprobs_of
 from .tasks import ProblemStream
 from .types import REASONS, Group, InputError, Problem, Request, Rollout
 from .types import generator, unknown_name
@@ -93,7 +93,8 @@ def warm_start(
         total, n = 0.0, sum(len(r.tokens) for r in rollouts)
         for batch in micro_batches(policy, rollouts, micro_batch_tokens):
             some = [rollouts[i] for i in batch]
-            loss = -score(policy, some, share_contexts=False)[0].sum() / n  # no two share a context
+            # no two share a context
+            loss = -logprobs_of(policy, some, share_contexts=False)[0].sum() / n
             loss.backward()
             total += loss.item()
         for group in optimiser.param_groups: group["lr"] = lr * warm_start_rate(step, steps)
@@ -230,14 +231,14 @@ def batch_loss(
 
     A, w = per_token(advantages), per_token(weights)
     share = not config.gradient_checkpointing
-    logprobs, _ = score(policy, rollouts, config.temperature, share_contexts=share)
+    logprobs, _ = logprobs_of(policy, rollouts, config.temperature, share_contexts=share)
     old = torch.cat([r.logprobs for r in rollouts]).to(policy.device)
     clips = {"clip_low": config.clip_low, "clip_high": config.clip_high}
     clips["dual_clip"] = config.dual_clip or None
     loss, info = policy_loss(logprobs, old, A, w, **clips)
     if config.kl_coef:
         with torch.no_grad(), policy.reference():
-            reference, _ = score(policy, rollouts, config.temperature, share_contexts=False)
+            reference, _ = logprobs_of(policy, rollouts, config.temperature, share_contexts=False)
         kl = kl_penalty(logprobs, reference, config.kl_kind)
         penalty = config.kl_coef * (w * kl).sum()
         loss = loss + penalty
@@ -381,7 +382,7 @@ class Trainer:
         self.directory = RunDirectory(out) if out else None
         self.record = record or {}
         self.signals = Signals()
-        self.tracker = Telling(on_metrics) if on_metrics else None
+        self.tracker = AsyncTracker(on_metrics) if on_metrics else None
         self._verifier, self._own_verifier = verifier, verifier is None
         self.parameters = prepare(policy, self.config, self.ranks)
         self.optimiser = torch.optim.AdamW(

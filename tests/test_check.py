@@ -12,7 +12,7 @@ import extra_nb.sampler as sampler
 from extra_nb.fast.checks import attends_only, in_32_bits
 from extra_nb.fast.kernels import can_fuse
 from extra_nb.policy import context_length, load_policy, longrope_switch, tiny_policy
-from extra_nb.sampler import check_policy, context_of, replay, sample, score
+from extra_nb.sampler import check_policy, context_of, recompute, sample, logprobs_of
 from extra_nb.types import InputError, Problem, Request
 
 PROBLEMS = ["3+5", "12+30+4", "9", "a=7, b=2, what is a*b+3?"]
@@ -75,7 +75,7 @@ def test_layers_with_a_state(name):
     for r in rollouts: assert_close(r.logprobs, plain(policy, r), atol=1e-3, rtol=0)
     some = [*rollouts[:4], *rollouts[-3:]]
     theirs = plain_gradients(policy, some)
-    assert (gradients(policy, score(policy, some)[0]) - theirs).norm() < 1e-3 * theirs.norm() and not policy.shares
+    assert (gradients(policy, logprobs_of(policy, some)[0]) - theirs).norm() < 1e-3 * theirs.norm() and not policy.shares
 
 
 @pytest.mark.parametrize("name, settings", [
@@ -91,7 +91,7 @@ def test_attention_of_other_makes_in_bf16(name, settings):
     rollouts = drawn(exact)
     right = torch.cat([plain(exact, r) for r in rollouts])
     with torch.no_grad(), policy.autocast(): usual = torch.cat([plain(policy, r) for r in rollouts])
-    with torch.no_grad(): ours = score(policy, rollouts)[0]
+    with torch.no_grad(): ours = logprobs_of(policy, rollouts)[0]
     assert 0 < (ours - right).abs().mean() < 2 * (usual - right).abs().mean() + 1e-3
 
 
@@ -108,7 +108,7 @@ def test_models_that_count_positions_themselves_are_never_padded(name, settings,
     assert not policy.pads and [r.request.problem.id for r in rollouts] == [q.problem.id for q in requests for _ in range(3)]
     for r in rollouts: assert_close(r.logprobs, plain(policy, r), atol=1e-3, rtol=0)
     theirs = plain_gradients(policy, rollouts[:4])
-    assert (gradients(policy, score(policy, rollouts[:4])[0]) - theirs).norm() < 1e-3 * theirs.norm()
+    assert (gradients(policy, logprobs_of(policy, rollouts[:4])[0]) - theirs).norm() < 1e-3 * theirs.norm()
     assert any("wrong under left padding" in line for line in caplog.messages)
 
 
@@ -171,11 +171,11 @@ def test_the_check_is_made_once_and_can_be_skipped(monkeypatch):
     asked, right = [], decoder.truth_of
     for module in (decoder, sampler): monkeypatch.setattr(module, "truth_of", lambda *args: asked.append(0) or right(*args))
     policy = tiny_policy()
-    for _ in range(2): check_policy(policy), score(policy, drawn(policy))
+    for _ in range(2): check_policy(policy), logprobs_of(policy, drawn(policy))
     assert policy.checked == {"decoding", "scoring"} and len(asked) == 1
     other = load_policy("tiny", check=False)
     other.decoding = "plain"
-    score(other, drawn(other))
+    logprobs_of(other, drawn(other))
     assert len(asked) == 1
 
 
@@ -250,7 +250,7 @@ def test_modes_come_back_module_by_module():
     policy.base.model.layers[0].training = True
     modes = [m.training for m in policy.model.modules()]
     rollout = drawn(policy)[0]
-    replay(policy, rollout)
+    recompute(policy, rollout)
     assert [m.training for m in policy.model.modules()] == modes and sum(modes) == 1
 
 
@@ -263,7 +263,7 @@ def test_weights_of_few_bits(compute, tmp_path, caplog):
         other = load_policy(str(tmp_path), compute=compute, device="cpu", instruction="{problem}\n", say=None, **weights)
         rollouts = drawn(other)
         assert other.pads and not in_32_bits(other)
-        with torch.no_grad(): assert (score(other, rollouts)[0] - torch.cat([r.logprobs for r in rollouts])).abs().mean() < 0.05
+        with torch.no_grad(): assert (logprobs_of(other, rollouts)[0] - torch.cat([r.logprobs for r in rollouts])).abs().mean() < 0.05
         assert other.shares and not [line for line in caplog.messages if "padding" in line or "context of its own" in line]
 
 

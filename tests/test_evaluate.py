@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import extra_nb.evaluate as module
-from extra_nb.evaluate import Evaluation, ProblemResult, average, bootstrap_interval, compare, evaluate, pass_at_k, score_interval, wilson_interval
+from extra_nb.evaluate import Evaluation, ProblemResult, average, bootstrap_interval, compare_evaluations, evaluate, pass_at_k, score_interval, wilson_interval
 from extra_nb.policy import tiny_policy
 from extra_nb.types import REASONS, InputError, Problem, Rollout, Verdict
 from extra_nb.verifier import Verifier
@@ -151,7 +151,7 @@ def test_an_evaluation_in_which_all_or_nothing_was_solved_is_not_certain(right):
     assert (low, high) == pytest.approx(wilson_interval(30 * right // 8, 30)) and high - low > 0.1
     rows = average([one, two], [1])
     assert rows[-1]["pass@1_ci"][1] - rows[-1]["pass@1_ci"][0] > 0.1
-    assert compare(one, counted("one", [right] * 30), 1)["ci"] == [0, 0]  # a difference is no rate
+    assert compare_evaluations(one, counted("one", [right] * 30), 1)["ci"] == [0, 0]  # a difference is no rate
 
 
 def test_a_benchmark_without_a_success_widens_the_average():
@@ -226,7 +226,7 @@ def test_missing_and_cut_files(tmp_path):
 # comparisons
 
 def test_compare_by_hand():
-    found = compare(counted("x", [0, 4, 8, 2]), counted("x", [8, 4, 8, 0]), 1)
+    found = compare_evaluations(counted("x", [0, 4, 8, 2]), counted("x", [8, 4, 8, 0]), 1)
     assert (found["before"], found["after"], found["difference"]) == pytest.approx((14 / 32, 20 / 32, 6 / 32))
     assert (found["better"], found["worse"], found["problems"], found["k"]) == (1, 1, 4, 1)
     assert found["ci"] == list(bootstrap_interval([1.0, 0.0, 0.0, -0.25])) and json.loads(json.dumps(found)) == found
@@ -234,7 +234,7 @@ def test_compare_by_hand():
 
 def test_problems_are_paired_by_id_and_not_by_position():
     a, b = counted("x", [0, 4, 8], ids=["p", "q", "r"]), counted("x", [8, 0, 4], ids=["r", "p", "q"])
-    found = compare(a, b, 1)
+    found = compare_evaluations(a, b, 1)
     assert found["difference"] == 0 and found["ci"] == [0, 0] and found["better"] == found["worse"] == 0
 
 
@@ -242,7 +242,7 @@ def test_pairing_narrows_the_interval():
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 9, 100)
     before, after = counted("x", counts), counted("x", np.minimum(counts + rng.integers(0, 2, 100), 8))
-    low, high = compare(before, after, 1)["ci"]
+    low, high = compare_evaluations(before, after, 1)["ci"]
     apart = [bootstrap_interval(e.scores(1)) for e in (before, after)]
     assert low > 0 and apart[0][1] > apart[1][0]  # a clear gain, although the two intervals overlap
     assert high - low < 0.3 * (apart[0][1] - apart[0][0])
@@ -250,7 +250,7 @@ def test_pairing_narrows_the_interval():
 
 def test_several_benchmarks_count_the_same():
     big, small = [counted("big", [4] * 100), counted("big", [6] * 100)], [counted("small", [0, 2]), counted("small", [0, 0])]
-    found = compare([big[0], small[0]], [small[1], big[1]], 1)
+    found = compare_evaluations([big[0], small[0]], [small[1], big[1]], 1)
     assert found["difference"] == pytest.approx((0.25 - 0.125) / 2) and found["problems"] == 102
     assert (found["before"], found["after"]) == pytest.approx(((0.5 + 0.125) / 2, (0.75 + 0) / 2))
     rows = average([big[0], small[0]], [1, 8])
@@ -268,7 +268,7 @@ def test_the_average_of_one_benchmark_is_that_benchmark():
 @pytest.mark.parametrize("after, said", [([counted("y", [1])], "cannot pair"), ([counted("x", [1]), counted("x", [1])], "cannot pair"),
                                          ([counted("x", [1], ids=["q"])], "2 occur in only one")])
 def test_what_cannot_be_paired(after, said):
-    with pytest.raises(InputError, match=said): compare(counted("x", [1]), after, 1)
+    with pytest.raises(InputError, match=said): compare_evaluations(counted("x", [1]), after, 1)
 
 
 # evaluating a policy

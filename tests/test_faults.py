@@ -27,7 +27,7 @@ from extra_nb.policy import load_policy, tiny_policy
 from extra_nb.regeneration import PrefixRegeneration
 from extra_nb.tasks import arithmetic, load_problems
 from extra_nb.models.hub import hub_answers, hub_or_cache
-from extra_nb.running.trackers import Telling, tracker_named
+from extra_nb.running.trackers import AsyncTracker, tracker_named
 from extra_nb.running.saving import open_run
 from extra_nb.running.steps import Clock
 from extra_nb.train import RunStopped, Trainer
@@ -74,7 +74,7 @@ def healthy(tmp_path_factory):
 def assert_recovers(out, healthy, steps=None):
     "What the fault left is whole, and a resumed run ends like a healthy one."
     for folder in checkpoints(out): assert damage(folder) is None
-    assert not [p for p in out.rglob(".*.part")], "half a file was left"
+    assert not list(out.rglob(".*.part")), "half a file was left"
     found = [m["step"] for m in lines(out)] if (out / "metrics.jsonl").exists() else []
     assert found == list(range(1, len(found) + 1))
     t = trainer(out, both(), checkpoint_every=1)
@@ -291,7 +291,7 @@ def test_a_tracker_that_fails_never_stops_training(tmp_path, healthy, error):
 def test_a_tracker_that_hangs_is_not_waited_for(tmp_path, healthy):
     said, free = [], threading.Event()
     t = trainer(tmp_path, both(), on_metrics=lambda metrics: free.wait(), say=said.append)
-    t.tracker = Telling(t.tracker.tracker, room=1, patience=0.1)
+    t.tracker = AsyncTracker(t.tracker.tracker, room=1, patience=0.1)
     start = time.perf_counter()
     t.fit()
     assert time.perf_counter() - start < 60

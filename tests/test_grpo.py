@@ -12,7 +12,7 @@ from torch.testing import assert_close
 import extra_nb.grpo as grpo
 from extra_nb.mechanisms import Mechanism
 from extra_nb.grpo import (
-    dead_group_probability,
+    zero_variance_probability,
     group_advantage,
     group_shares,
     kl_penalty,
@@ -88,7 +88,7 @@ def test_unknown_names_say_what_is_known():
 @pytest.mark.parametrize("G", [2, 3, 6])
 def test_dead_groups_by_enumeration(p, G):
     total = sum(math.prod(p if bit == "1" else 1 - p for bit in f"{n:0{G}b}") for n in (0, 2**G - 1))
-    assert dead_group_probability(p, G) == pytest.approx(total)
+    assert zero_variance_probability(p, G) == pytest.approx(total)
 
 
 def test_dead_groups_are_what_group_shares_counts():
@@ -96,13 +96,13 @@ def test_dead_groups_are_what_group_shares_counts():
     shares = group_shares(rewards)
     assert sum(shares.values()) == pytest.approx(1)
     # standard deviation of the share: 0.003
-    assert 1 - shares["groups/mixed"] == pytest.approx(dead_group_probability(0.3, 4), abs=0.02)
+    assert 1 - shares["groups/mixed"] == pytest.approx(zero_variance_probability(0.3, 4), abs=0.02)
     assert shares["groups/all_wrong"] > shares["groups/all_correct"]
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.01, math.nan, tensor([0.5, 2.0])])
 def test_pass_rate_outside_its_range(p):
-    with pytest.raises(InputError, match=r"\[0, 1\]"): dead_group_probability(p, 4)
+    with pytest.raises(InputError, match=r"\[0, 1\]"): zero_variance_probability(p, 4)
 
 
 # length penalty

@@ -97,7 +97,7 @@ ODD = {
 def test_a_run_with_an_odd_value_is_a_run_or_one_line(tmp_path, capsys, monkeypatch, name, value):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.json").write_text(json.dumps({name: value}))
-    argv = [a for a in RUN]
+    argv = list(RUN)
     if "--" + name.replace("_", "-") in argv: del argv[(i := argv.index("--" + name.replace("_", "-"))) : i + 2]
     if name == "warm_start_levels": argv[argv.index("--warm-start-steps") + 1] = "1"
     status, error = train_main([*argv, "--config", "c.json", "--out", "r"]), capsys.readouterr().err

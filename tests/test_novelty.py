@@ -112,14 +112,14 @@ def test_memory_is_a_ring_buffer_per_problem(stored, history, capacity, min_hist
         known = torch.stack(plain[problem]) if plain[problem] else e[:0]
         expected = by_hand(e, known) if len(known) >= min_history else torch.zeros(n + 1)
         assert memory.ready(problem) == (len(known) >= min_history)
-        assert_close(memory.score(problem, e), expected, atol=1e-5, rtol=0)
+        assert_close(memory.novelty(problem, e), expected, atol=1e-5, rtol=0)
         memory.update(problem, e)
         plain[problem] = [*plain[problem], *e][-capacity:]
     resumed = NoveltyMemory(capacity, min_history)
     resumed.load_state_dict(stored(memory.state_dict()))
     for problem in "pqr":
         e = torch.randn(2, 3, generator=rng)
-        assert_close(resumed.score(problem, e), memory.score(problem, e), atol=0, rtol=0)
+        assert_close(resumed.novelty(problem, e), memory.novelty(problem, e), atol=0, rtol=0)
 
 
 def test_memory_does_not_keep_what_it_was_given_alive_or_connected():
@@ -177,8 +177,8 @@ def test_ngram_novelty_is_its_definition(stored, seen, new, n):
     memory.update("p", [seen, seen, new], tensor([True, True, False]))
     old, mine = ([tuple(t[i : i + n]) for i in range(len(t) - n + 1)] for t in (seen, new))
     expected = sum((2 * old.count(w) + 1) ** -0.5 for w in mine) / len(mine) if mine else 0.0
-    assert_close(memory.score("p", [new]), tensor([expected]))
-    assert_close(memory.score("q", [new]), tensor([1.0 if mine else 0.0]))
+    assert_close(memory.novelty("p", [new]), tensor([expected]))
+    assert_close(memory.novelty("q", [new]), tensor([1.0 if mine else 0.0]))
     resumed = NgramMemory(n)
     resumed.load_state_dict(stored(memory.state_dict()))
     assert resumed.counts == memory.counts

@@ -37,7 +37,7 @@ def test_novelty_embedding(release):
         memory = NoveltyMemory(case["capacity"], case["min_history"])
         for step in case["steps"]:
             e, members = tensor(step["embedding"]), groups(step["prompt"])
-            ours = scattered(step["prompt"], {p: memory.score(p, e[i]) for p, i in members.items()})
+            ours = scattered(step["prompt"], {p: memory.novelty(p, e[i]) for p, i in members.items()})
             assert_close(ours, tensor(step["novelty"]), **CLOSE)
             paid += int((ours > 0.01).sum())
             for p, i in members.items(): memory.update(p, e[i])
@@ -52,7 +52,7 @@ def test_novelty_embedding_needs_the_memory(release):
         for step in case["steps"]:
             e, members = tensor(step["embedding"]), groups(step["prompt"])
             if early: [memory.update(p, e[i]) for p, i in members.items()]
-            ours = scattered(step["prompt"], {p: memory.score(p, e[i]) for p, i in members.items()})
+            ours = scattered(step["prompt"], {p: memory.novelty(p, e[i]) for p, i in members.items()})
             agrees &= torch.allclose(ours, tensor(step["novelty"]), **CLOSE)
         assert not agrees
 
@@ -103,7 +103,7 @@ def test_novelty_ngram(release):
         memory = NgramMemory(case["n"])
         for step in case["steps"]:
             members, correct = groups(step["prompt"]), tensor(step["correct"]).bool()
-            ours = scattered(step["prompt"], {p: memory.score(p, [step["tokens"][j] for j in i]) for p, i in members.items()})
+            ours = scattered(step["prompt"], {p: memory.novelty(p, [step["tokens"][j] for j in i]) for p, i in members.items()})
             assert_close(ours, tensor(step["novelty"]), **CLOSE)
             for p, i in members.items(): memory.update(p, [step["tokens"][j] for j in i], correct[i])
 

@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from extra_nb.policy import Policy, end_tokens, load_policy, tiny_policy, tiny_tokenizer
-from extra_nb.sampler import sample, score
+from extra_nb.sampler import sample, logprobs_of
 from extra_nb.types import InputError, Problem, Request
 
 PROBLEM = Problem("p", "3+5", "8")
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 def numbers(policy):
     "Log-probabilities of a fixed rollout, and the gradient's norm over what is trainable."
     rollouts = list(sample(policy, [Request(PROBLEM)], 2, max_new_tokens=8)[0])
-    logprobs, _ = score(policy, rollouts)
+    logprobs, _ = logprobs_of(policy, rollouts)
     logprobs.sum().backward()
     grads = [p.grad for p in policy.model.parameters() if p.requires_grad]
     assert grads and all(g is not None and torch.isfinite(g).all() for g in grads)

@@ -185,7 +185,7 @@ def test_smoothing_is_its_definition(seed, K, tau):
     e, h = torch.randn(K, 4, generator=rng, dtype=torch.float64), torch.rand(K, generator=rng, dtype=torch.float64)
     s = smooth_entropy(e, h, tau)
     for k in range(K):
-        w = [torch.exp((e[k] @ e[l] / (e[k].norm() * e[l].norm()) - 1) / tau).item() for l in range(K)]
+        w = [torch.exp((e[k] @ e[j] / (e[k].norm() * e[j].norm()) - 1) / tau).item() for j in range(K)]
         assert s[k].item() == pytest.approx(sum(a * b.item() for a, b in zip(w, h)) / sum(w), abs=1e-4)
     assert (s >= h.min() - 1e-5).all() and (s <= h.max() + 1e-5).all()
 

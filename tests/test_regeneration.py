@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from extra_nb.policy import tiny_policy
 from extra_nb.prefix import mean_token_entropy
-from extra_nb.regeneration import PrefixRegeneration, gap_of_cuts, is_hard, share_of_step, surest
+from extra_nb.regeneration import PrefixRegeneration, gap_of_cuts, is_hard, share_of_step, most_confident
 from extra_nb.sampler import check_fits, context_of, sample
 from extra_nb.tasks import arithmetic
 from extra_nb.train import TrainConfig, Trainer
@@ -44,7 +44,7 @@ def texts(archive): return ["".join(map(chr, p.ids.tolist())) for p in archive.p
 def queued(r): return [(request.problem.id, "".join(map(chr, request.prefix_ids))) for _, request in r.queue]
 
 
-# ---- hard, surest
+# ---- hard, most_confident
 
 @pytest.mark.parametrize("hard, most", [("le_1", 1), ("zero", 0)])
 @pytest.mark.parametrize("G", [2, 4, 8])
@@ -61,11 +61,11 @@ def test_hard_groups_only():
 
 def test_surest_is_by_mean_not_by_sum_and_over_the_whole_trajectory():
     g = group([("ab", 0.5), ("abcdef", 0.4), ("abc", 0.6)])
-    assert surest(g.rollouts) is g.rollouts[1]
+    assert most_confident(g.rollouts) is g.rollouts[1]
     # the replayed prefix (mean 2) weighs more in the shorter response
     again = Request(P, (97,) * 4, (2.0,) * 4, "regeneration")
     g = group([("a", 0.5), ("abcdefgh", 0.6)], request=again)
-    assert surest(g.rollouts) is g.rollouts[1]
+    assert most_confident(g.rollouts) is g.rollouts[1]
 
 
 # ---- from a hard group to a request
@@ -170,7 +170,7 @@ def test_queue_loses_nothing_uncounted(steps, size):
         assert len(requests) <= min(slots, 3) and len({q.key for q in requests}) == len(requests)
         planned += len(requests)
         waiting = {p for p, _ in queued(r)}
-        found += len(set(f"p{i}" for i in hard) - waiting)
+        found += len({f"p{i}" for i in hard} - waiting)
         metrics = r.step_end(step, [hard_problem(i) for i in hard])
         dropped += metrics["regen/dropped"]
         assert metrics["regen/queue"] == len(r.queue) <= size

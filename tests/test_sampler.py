@@ -4,7 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from extra_nb.policy import tiny_policy
-from extra_nb.sampler import check_fits, draw, nucleus, replay, sample, score, token_stats
+from extra_nb.sampler import check_fits, draw, nucleus, recompute, sample, logprobs_of, token_stats
 from extra_nb.types import InputError, Problem, Request, generator
 
 
@@ -25,21 +25,21 @@ def requests(policy):
 def test_recorded_numbers_equal_one_row_at_a_time(policy, temperature, max_rows):
     groups = sample(policy, requests(policy), 3, max_new_tokens=15, temperature=temperature, max_rows=max_rows)
     for r in (r for g in groups for r in g):
-        logprobs, entropies = replay(policy, r, temperature)
+        logprobs, entropies = recompute(policy, r, temperature)
         assert_close(r.logprobs, logprobs, atol=1e-4, rtol=0)
         assert_close(r.entropies, entropies, atol=1e-4, rtol=0)
         assert r.tokens.shape == r.logprobs.shape == r.entropies.shape
 
 
 def test_replay_is_what_transformers_computes(policy):
-    "`replay` is the truth that all else is held against, so it is checked against the model's own forward pass."
+    "`recompute` is the truth that all else is held against, so it is checked against the model's own forward pass."
     request = requests(policy)[3]
     (rollout,) = sample(policy, [request], 1, max_new_tokens=10)[0]
     context = policy.encode(request.problem) + list(request.prefix_ids)
     logits = policy.model(torch.tensor([context + rollout.tokens.tolist()])).logits[0, len(context) - 1 : -1]
     distribution = torch.distributions.Categorical(logits=logits)
-    assert_close(replay(policy, rollout)[0], distribution.log_prob(rollout.tokens), atol=1e-5, rtol=0)
-    assert_close(replay(policy, rollout)[1], distribution.entropy(), atol=1e-5, rtol=0)
+    assert_close(recompute(policy, rollout)[0], distribution.log_prob(rollout.tokens), atol=1e-5, rtol=0)
+    assert_close(recompute(policy, rollout)[1], distribution.entropy(), atol=1e-5, rtol=0)
 
 
 def test_company_and_order_change_nothing(policy):
@@ -92,7 +92,7 @@ def test_first_tokens_follow_the_policy(policy, temperature, top_p):
 
 def test_recorded_numbers_are_of_the_full_distribution_under_a_nucleus(policy):
     r = sample(policy, requests(policy)[:1], 1, max_new_tokens=8, temperature=0.7, top_p=0.3)[0][0]
-    assert_close(r.logprobs, replay(policy, r, 0.7)[0], atol=1e-4, rtol=0)
+    assert_close(r.logprobs, recompute(policy, r, 0.7)[0], atol=1e-4, rtol=0)
 
 
 def test_greedy_takes_the_most_likely_token(policy):
@@ -123,7 +123,7 @@ def test_text_includes_the_prefix_and_no_special_tokens(policy):
 def test_scores_with_gradient_equal_recorded_ones(policy):
     rollouts = [r for g in sample(policy, requests(policy), 3, max_new_tokens=14) for r in g]
     for kwargs in ({}, {"share_contexts": False}, {"chunk": 5}):
-        logprobs, entropies = score(policy, rollouts, **kwargs)
+        logprobs, entropies = logprobs_of(policy, rollouts, **kwargs)
         assert logprobs.requires_grad and not entropies.requires_grad
         assert_close(logprobs.detach(), torch.cat([r.logprobs for r in rollouts]), atol=1e-4, rtol=0)
         assert_close(entropies, torch.cat([r.entropies for r in rollouts]), atol=1e-4, rtol=0)
@@ -133,7 +133,7 @@ def test_responses_of_one_token_can_be_scored():
     policy = tiny_policy(seed=3)
     policy.eos_ids = tuple(range(len(policy.tokenizer)))
     rollouts = list(sample(policy, requests(policy)[:1], 3, max_new_tokens=4)[0])
-    assert_close(score(policy, rollouts)[0].detach(), torch.cat([r.logprobs for r in rollouts]), atol=1e-5, rtol=0)
+    assert_close(logprobs_of(policy, rollouts)[0].detach(), torch.cat([r.logprobs for r in rollouts]), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("vocabulary", [1, 2, 255, 256, 257, 1000, 5000])

@@ -19,6 +19,7 @@ step() {
 }
 
 step "notebooks are clean, modules are what they export" python tools/generated.py
+step "ruff: names, faults, white space, 100 columns" ruff check .
 step "README.md is in step with nbs/index.ipynb" python tools/readme.py --check
 step "notebooks run" nbdev_test --n_workers 2 --do_print --timing
 step "documentation builds" python tools/docs.py

@@ -23,7 +23,7 @@ from .peaks import free_memory, peak_memory
 from .step import step_child
 from .trainers import TRL_SETTINGS, StepBench, needs_trl
 from ..policy import Policy, device_named, keep_freed_memory, tiny_tokenizer
-from ..sampler import score
+from ..sampler import logprobs_of
 from ..types import InputError, Problem, Request, Rollout
 
 # %% ../../nbs/bench/memory.ipynb #c1c2dbdb
@@ -79,7 +79,7 @@ def head_peak(
     hidden = torch.randn(rows * length, width, device=device, requires_grad=True)
     with peak_memory(policy.device) as found:
         if way == "ours":
-            logprobs, entropies = score(policy, rollouts)
+            logprobs, entropies = logprobs_of(policy, rollouts)
             loss = -logprobs.mean()
         else:
             tokens = torch.cat([r.tokens for r in rollouts]).to(device)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['run_directory', 'free_directory', 'make_folder', 'no_leftovers', 'Said', 'progress_lines', 'eval_record',
+__all__ = ['run_directory', 'free_directory', 'make_folder', 'no_leftovers', 'RunLog', 'progress_lines', 'eval_record',
            'summary_line', 'train', 'evaluate_model']
 
 # %% ../../nbs/commands/jobs.ipynb #134b47ee
@@ -80,7 +80,7 @@ def no_leftovers(
         raise
 
 # %% ../../nbs/commands/jobs.ipynb #bdb8454f
-class Said:
+class RunLog:
     "Prints lines, and writes them to log.txt of the run."
 
     def __init__(
@@ -120,7 +120,7 @@ class _Run:
     config: RunConfig
     out: Path  # Run directory
     ranks: Ranks  # The processes of the run
-    say: Said
+    say: RunLog
     former: dict  # config.json of the run that is continued; {} for a new run
     results: dict  # The contents of eval.json, so far
     problems: list[Problem]  # To train on
@@ -312,7 +312,7 @@ def train(
         former, results = ranks.lead(lambda: _begun(out, resume))
         done = ranks.lead(lambda: _finished(config, out, results) if resume else "")
         if done:
-            Said(out, aloud=ranks.leads)(done)
+            RunLog(out, aloud=ranks.leads)(done)
             return results
         run = _read(config, out, ranks, notes, former, results)
         return _train(run, preset_name, resume, before_training)
@@ -354,7 +354,7 @@ def _train(run: _Run, preset_name: str, resume: bool, before_training) -> dict:
 
 def _read(config: RunConfig, out: Path, ranks: Ranks, notes, former: dict, results: dict) -> _Run:
     "Read problems, and make all checks that need no model."
-    say = Said(out, aloud=ranks.leads)
+    say = RunLog(out, aloud=ranks.leads)
     for line in (f"run directory: {out}", *notes): say(line)
     tracker = ranks.each(lambda: _tracker(config, out) if ranks.leads else None)
     problems, sets = ranks.lead(lambda: train_and_heldout(config, say))
@@ -428,7 +428,7 @@ def _evaluate_model(config: EvalConfig, out: Path) -> dict:
     "The work of `evaluate_model`."
     ks = parse_ks(config.k, config.samples)
     make_folder(out)
-    say, found = Said(out), []
+    say, found = RunLog(out), []
     sets = _sets_to_evaluate(config, say)
     same = {f.name: getattr(config, f.name) for f in fields(EvalConfig) if f.name in RUN_FIELDS}
     policy = build_policy(RunConfig(**same, train=config.problems or config.benchmarks), say)

@@ -31,7 +31,7 @@ from extra_nb.sampler import (
     context_of,
     left_pad,
     sample,
-    score,
+    logprobs_of,
 )
 from ..types import InputError, Request, Rollout, stable_hash, unknown_name
 
@@ -94,7 +94,7 @@ def _unscored(
 def _scored(policy: Policy, group: list[Rollout], temperature: float) -> list[Rollout]:
     "The same rollouts with their log-probabilities and entropies."
     lengths = [len(r.tokens) for r in group]
-    logprobs, entropies = (x.cpu().split(lengths) for x in score(policy, group, temperature))
+    logprobs, entropies = (x.cpu().split(lengths) for x in logprobs_of(policy, group, temperature))
     numbers = zip(group, logprobs, entropies)
     return [replace(r, logprobs=p.clone(), entropies=H.clone()) for r, p, H in numbers]
 

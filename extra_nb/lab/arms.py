@@ -29,7 +29,7 @@ from ..running.checkpoints import write_whole
 from ..embedders import Embedder, embed, load_embedder
 from ..evaluate import Evaluation
 from ..mechanisms import Mechanism
-from ..grpo import dead_group_probability
+from ..grpo import zero_variance_probability
 from .world import MAX_NEW_TOKENS, ReachChecker, Regime, base_policy, competence
 from .world import distinct_share, judge_policy, lines_to_go, shortest_path
 from ..novelty import NoveltyBonus
@@ -128,7 +128,7 @@ class SuccessPrefix(PrefixRegeneration):
     ) -> float:
         "How likely a group is mixed."
         p = (self.right[lines] + 1) / (self.tried[lines] + 2)
-        return float(1 - dead_group_probability(p, self.group_size))
+        return float(1 - zero_variance_probability(p, self.group_size))
 
     def _chances(self, problem_id: str) -> list[float]:
         "The chance of each cut of a success, in order: the last one has one line left."
@@ -172,10 +172,10 @@ def plan(self: SuccessPrefix, step: int, slots: int) -> list[Request]:
 
 
 @patch
-def undo_plan(self: SuccessPrefix) -> None:
+def cancel_plan(self: SuccessPrefix) -> None:
     "Give back the requests of a step that did not happen."
     self.queue.reverse()
-    PrefixRegeneration.undo_plan(self)
+    PrefixRegeneration.cancel_plan(self)
     self.queue.reverse()
 
 

@@ -13,7 +13,7 @@ __all__ = ['WINDOW', 'ENTROPY_LOW', 'ENTROPY_HIGH', 'MIXED', 'REGENERATED', 'CUT
 import math
 from collections.abc import Sequence
 
-from ..grpo import dead_group_probability
+from ..grpo import zero_variance_probability
 
 # %% ../../nbs/running/alarms.ipynb #66a7d4bd
 WINDOW = 5  # steps whose mean is looked at
@@ -48,7 +48,7 @@ def helpful_group_size(
     rare = min(p, 1 - p)
     # a little below the answer: this bound leaves the other term out
     G = max(2, int(math.log(1 - alive) / math.log1p(-rare)) - 1)
-    while 1 - dead_group_probability(p, G) < alive: G += 1
+    while 1 - zero_variance_probability(p, G) < alive: G += 1
     return G
 
 # %% ../../nbs/running/alarms.ipynb #73feda0d
@@ -67,7 +67,7 @@ def _dead(history: list[dict], group_size: int | None, crowded: bool) -> str:
     if p == 1: return f"{seen} All were right: the problems are solved, take harder ones."
     size = helpful_group_size(p)
     if group_size is None or size is None: return seen
-    promised = 1 - dead_group_probability(p, group_size)
+    promised = 1 - zero_variance_probability(p, group_size)
     if size <= group_size or not mixed > promised / 3:
         return f"{seen} Problems are either always or never solved here: take some between the two."
     return (f"{seen} With group_size={size} instead of {group_size}, half of the groups would be "

@@ -20,6 +20,7 @@ from ..mechanisms import Mechanism
 from ..types import Group, InputError, Request, Rollout
 
 # %% ../../nbs/running/hooks.ipynb #hooks008
+RENAMED = {"undo_plan": "cancel_plan", "rests_on": "fingerprint"}  # names of hooks before
 HOOKS = {name: inspect.signature(getattr(Mechanism, name))
          for name in vars(Mechanism) if inspect.isfunction(getattr(Mechanism, name))}
 
@@ -40,6 +41,9 @@ def check_mechanism(
                          "allowed: a text")
     for name in dir(kind):
         if name.startswith("_") or not callable(getattr(kind, name)): continue
+        if name in RENAMED:
+            raise InputError(f"mechanism {kind.__name__}: hook {name!r} is called "
+                             f"{RENAMED[name]!r} now")
         if name in HOOKS: _check_arguments(mechanism, name)
         elif near := difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.8):
             raise InputError(f"mechanism {kind.__name__}: no hook {name!r}; "

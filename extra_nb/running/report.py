@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .alarms import alarms
 from ..commands.settings import flat
-from ..evaluate import Evaluation, compare
+from ..evaluate import Evaluation, compare_evaluations
 from .figures import CONFIG, EVALS, SCREEN_DPI, ends, ks_of
 from .figures import plot_entropy, plot_groups, plot_length, plot_novelty
 from .figures import plot_pass_at_k, plot_regeneration, plot_reward, plot_runs
@@ -77,10 +77,10 @@ def differences(
     after: str | Path,  # The same, or another one
     ks: Sequence[int],  # Of pass@k
     phases: tuple[str, str] = ("before", "after"),  # Which evaluation of each
-) -> dict[int, dict]:  # k -> the result of `compare`; empty if one of them kept no responses
+) -> dict[int, dict]:  # k -> from `compare_evaluations`; empty if one of them kept no responses
     "Paired differences in pass@k between two evaluations of the same problems."
     found = [_evaluations(run, phase) for run, phase in zip((before, after), phases)]
-    return {k: compare(*found, k) for k in ks} if all(found) else {}
+    return {k: compare_evaluations(*found, k) for k in ks} if all(found) else {}
 
 # %% ../../nbs/running/report.ipynb #49028ab6
 def _gain(gain: dict | None) -> str:

@@ -44,7 +44,7 @@ def run_card(trainer) -> dict:
     policy, problems = trainer.policy, trainer.problems
     return {"model": {"name": policy.name, "fingerprint": fingerprint(policy.model)},
             "mechanisms": {m.name: type(m).__name__ for m in trainer.mechanisms},
-            "rests_on": {m.name: m.rests_on() for m in trainer.mechanisms},
+            "rests_on": {m.name: m.fingerprint() for m in trainer.mechanisms},
             "problems": {"count": len(problems), "fingerprint": trainer.stream.fingerprint},
             "settings": {**settings, "compute": policy.compute_dtype}, "versions": versions()}
 

@@ -37,7 +37,7 @@ def whole_step(
     except BaseException:
         if not trainer.changed:
             trainer.stream.load_state_dict(dealt)
-            for m in trainer.mechanisms: m.undo_plan()
+            for m in trainer.mechanisms: m.cancel_plan()
         raise
     trainer.changed = False
 

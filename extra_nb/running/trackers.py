@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['TRACKERS', 'Telling', 'Wandb', 'TensorBoard', 'tracker_named']
+__all__ = ['TRACKERS', 'AsyncTracker', 'Wandb', 'TensorBoard', 'tracker_named']
 
 # %% ../../nbs/running/trackers.ipynb #44febb51
 import importlib
@@ -25,7 +25,7 @@ from .checkpoints import write_whole
 from ..types import InputError, one_line, unknown_name
 
 # %% ../../nbs/running/trackers.ipynb #c1c4e3d6
-class Telling:
+class AsyncTracker:
     "Calls a tracker from a thread of its own; the caller never waits."
 
     def __init__(

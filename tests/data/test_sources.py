@@ -24,7 +24,7 @@ def test_load_jsonl(tmp_path, name):
     path = write(tmp_path / name, {"id": "x", "problem": "1+1", "answer": 2}, "", {"problem": "É?", "answer": "4", "level": "Level 3"})
     loaded = load_jsonl(path)
     assert loaded.problems == [Problem("x", "1+1", "2", "a"), Problem("a/3", "É?", "4", "a", 3)] and not loaded.skipped
-    assert load_problems(str(path)).problems == [p for p in loaded.problems]
+    assert load_problems(str(path)).problems == list(loaded.problems)
 
 
 @pytest.mark.parametrize("content, expected", [

@@ -11,7 +11,7 @@ from extra_nb.engines import backends
 from extra_nb.engines.backends import SAMPLERS, VllmRows, cut, generate_rows, merged_weights, paged_rows, sample_by, sampler_named
 from extra_nb.cli import train_main
 from extra_nb.policy import tiny_policy
-from extra_nb.sampler import replay, sample
+from extra_nb.sampler import recompute, sample
 from extra_nb.tasks import arithmetic
 from extra_nb.train import Trainer
 from extra_nb.types import InputError, Problem, Request
@@ -40,7 +40,7 @@ def test_numbers_are_the_policys(draw, make, temperature):
     for r in rollouts:
         ended = [t in policy.eos_ids for t in r.tokens.tolist()]
         assert sum(ended) == (r.finish_reason == "stop") == ended[-1] and (r.finish_reason == "stop" or len(r.tokens) == 15)
-        for mine, true in zip((r.logprobs, r.entropies), replay(policy, r, temperature)): assert_close(mine, true, atol=1e-4, rtol=1e-4)
+        for mine, true in zip((r.logprobs, r.entropies), recompute(policy, r, temperature)): assert_close(mine, true, atol=1e-4, rtol=1e-4)
     assert all(r.text.startswith("1+2=3\n") for r in groups[3])
 
 

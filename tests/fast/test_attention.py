@@ -7,7 +7,7 @@ from torch.testing import assert_close
 import extra_nb.fast.attention as attention
 from extra_nb.fast.attention import ROWS, row_attention, rows_attend
 from extra_nb.policy import Policy, recompute_activations, tiny_policy
-from extra_nb.sampler import sample, score
+from extra_nb.sampler import sample, logprobs_of
 from extra_nb.types import Problem, Request
 
 
@@ -50,7 +50,7 @@ def test_one_mask_for_all_rows():
 
 def gradients(policy, rollouts, **kwargs):
     policy.model.zero_grad()
-    logprobs, entropies = score(policy, rollouts, **kwargs)
+    logprobs, entropies = logprobs_of(policy, rollouts, **kwargs)
     (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
     return logprobs.detach(), entropies, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
@@ -90,12 +90,12 @@ def test_bf16_weights_and_dropout(rollouts, monkeypatch):
     policy.model.to(torch.bfloat16)
     used = []
     monkeypatch.setattr(attention, "row_attention", lambda *args: used.append(args[0].dtype) or row_attention(*args))
-    score(policy, rollouts)
+    logprobs_of(policy, rollouts)
     assert used and set(used) == {torch.bfloat16}
     used.clear()
     for layer in policy.model.model.layers: layer.self_attn.attention_dropout = 0.5
     policy.model.train()
-    score(policy, rollouts)
+    logprobs_of(policy, rollouts)
     assert not used
 
 
@@ -105,6 +105,6 @@ def test_adapter(rollouts):
     model = peft.get_peft_model(tiny.model, peft.LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
     policy = Policy(model, tiny.tokenizer, template="plain", compute_dtype="bf16")
     with rows_attend(policy): assert policy.base.config._attn_implementation == ROWS
-    score(policy, rollouts)[0].sum().backward()
+    logprobs_of(policy, rollouts)[0].sum().backward()
     assert policy.base.config._attn_implementation == "sdpa"
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)

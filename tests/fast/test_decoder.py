@@ -8,7 +8,7 @@ from extra_nb.fast import cache, decoder as fast_decoder, model
 from extra_nb.fast.cache import shared_prefix
 from extra_nb.fast.decoder import FastDecoder, decoding_model
 from extra_nb.policy import Policy, cache_argument, recompute_activations, tiny_policy
-from extra_nb.sampler import PlainDecoder, decoder, replay, sample
+from extra_nb.sampler import PlainDecoder, decoder, recompute, sample
 from extra_nb.types import Problem, Request
 
 SMALL = dict(vocab_size=80, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
@@ -56,7 +56,7 @@ def test_architectures(kind, decoding):
     assert policy.decoding == decoding and (found is None) == (decoding == "plain")
     if found: both_ways(policy, CONTEXTS["shared"], torch.tensor([0, 0, 1, 2, 2]))
     rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=12)[0][1]
-    logprobs, entropies = replay(policy, rollout)
+    logprobs, entropies = recompute(policy, rollout)
     assert_close(rollout.logprobs, logprobs, atol=1e-4, rtol=1e-4)
     assert_close(rollout.entropies, entropies, atol=1e-4, rtol=1e-4)
 
@@ -65,7 +65,7 @@ def test_any_other_architecture_is_decoded_somehow():
     policy = policy_of("GPT2")
     rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=8)[0][0]
     assert policy.decoding in ("fast", "plain")
-    assert_close(rollout.logprobs, replay(policy, rollout)[0], atol=1e-4, rtol=1e-4)
+    assert_close(rollout.logprobs, recompute(policy, rollout)[0], atol=1e-4, rtol=1e-4)
 
 
 def test_adapters_are_decoded_as_they_are():
@@ -130,7 +130,7 @@ def test_a_way_that_breaks_is_said(compute, module, breaks, decoding, said, monk
 def test_nobody_is_told_of_what_is_deprecated(made):
     policy = made()
     rollout = sample(policy, [Request(Problem("a", "3+5", "8"))], 2, max_new_tokens=4)[0][0]
-    replay(policy, rollout), recompute_activations(policy.model)
+    recompute(policy, rollout), recompute_activations(policy.model)
 
 
 def test_the_cache_goes_by_the_name_that_a_module_knows():

@@ -10,7 +10,7 @@ from extra_nb.fast import kernels
 from extra_nb.fast.decoder import FastDecoder, decoding_model
 from extra_nb.fast.kernels import attend_one, can_attend, can_fuse, columns_inside, compiled, draw_rows, gated, rms_norm
 from extra_nb.policy import tiny_policy
-from extra_nb.sampler import PlainDecoder, draw, replay, sample, token_stats
+from extra_nb.sampler import PlainDecoder, draw, recompute, sample, token_stats
 from extra_nb.types import Problem, Request
 from test_decoder import CONTEXTS, policy_of
 
@@ -173,7 +173,7 @@ def test_numbers_are_those_of_the_policy():
     rollouts = sample(policy, [Request(Problem("a", "3+5", "8")), Request(Problem("b", "13+5", "18"))], 6, max_new_tokens=20, temperature=0.8)
     assert policy.decoding == "fused"
     for rollout in (r for group in rollouts for r in group):
-        logprobs, entropies = replay(policy, rollout, 0.8)
+        logprobs, entropies = recompute(policy, rollout, 0.8)
         assert_close(rollout.logprobs, logprobs, atol=0.03, rtol=0.03)
         assert_close(rollout.entropies, entropies, atol=0.03, rtol=0.03)
 

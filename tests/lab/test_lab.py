@@ -279,7 +279,7 @@ def test_prefixes_of_successes_wait_for_evidence_and_the_latest_go_first():
     mechanism.queue.extend((1, Request(replace(reach_problem(5, 12, ("+2", "*3", "-5")), id=name))) for name in "abc")
     taken = mechanism.plan(2, 8)
     assert [r.problem.id for r in taken] == ["c", "b"] and [r.problem.id for _, r in mechanism.queue] == ["a"]
-    mechanism.undo_plan()
+    mechanism.cancel_plan()
     assert [r.problem.id for _, r in mechanism.queue] == ["a", "b", "c"] and mechanism.plan(2, 8) == taken
     mechanism.group_size = 8
     assert mechanism.mixed_chance(3) == pytest.approx(1 - 2 / 2**8)  # nothing is known: one half

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from extra_nb.models.tiny import tiny_tokenizer
 from extra_nb.policy import load_policy
-from extra_nb.sampler import sample, score
+from extra_nb.sampler import sample, logprobs_of
 from extra_nb.types import InputError, Problem, Request
 
 TOKENIZER, IDS = tiny_tokenizer(), torch.tensor([[7, 14, 9, 20, 11]])
@@ -92,7 +92,7 @@ def rollouts_of(policy): return list(sample(policy, [Request(Problem("a", "3+5",
 
 def gradient(policy, rollouts):
     policy.model.zero_grad()
-    logprobs, _ = score(policy, rollouts, share_contexts=False)
+    logprobs, _ = logprobs_of(policy, rollouts, share_contexts=False)
     logprobs.sum().backward()
     return logprobs.detach(), {n: p.grad.clone() for n, p in policy.model.named_parameters() if p.grad is not None}
 

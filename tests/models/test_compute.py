@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from extra_nb.models.compute import recompute_activations
 from extra_nb.models.lora import add_lora
 from extra_nb.policy import Policy, tiny_policy
-from extra_nb.sampler import replay, sample, score
+from extra_nb.sampler import recompute, sample, logprobs_of
 from extra_nb.tasks import arithmetic, worked_solution
 from extra_nb.train import Trainer, warm_start
 from extra_nb.types import InputError, Problem, Request, Verdict
@@ -26,7 +26,7 @@ def test_gradient_checkpointing_changes_nothing(made):
 
     def gradient(checkpointing):
         policy.model.zero_grad()
-        score(policy, rollouts, share_contexts=not checkpointing)[0].sum().backward()
+        logprobs_of(policy, rollouts, share_contexts=not checkpointing)[0].sum().backward()
         return torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.requires_grad])
 
     usual = gradient(False)
@@ -133,7 +133,7 @@ def test_a_policy_with_an_adapter_samples_what_it_scores(name, tmp_path):
     policy, _ = load(saved(tmp_path, *FORGETFUL[name]), adapter="lora")
     assert not any(m.training for m in policy.model.modules())
     rollout = rollouts_of(policy)[0]
-    assert_close(replay(policy, rollout)[0], rollout.logprobs, atol=1e-4, rtol=0)
+    assert_close(recompute(policy, rollout)[0], rollout.logprobs, atol=1e-4, rtol=0)
     assert not any(m.training for m in policy.model.modules())
 
 

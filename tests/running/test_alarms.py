@@ -7,7 +7,7 @@ import torch
 
 from extra_nb.running.alarms import WINDOW, alarms, helpful_group_size, recent
 from extra_nb.embedders import NgramEmbedder
-from extra_nb.grpo import dead_group_probability
+from extra_nb.grpo import zero_variance_probability
 from extra_nb.novelty import NoveltyBonus
 from extra_nb.policy import tiny_policy
 from extra_nb.tasks import arithmetic
@@ -99,7 +99,7 @@ def test_dead_groups_name_the_size_that_would_help():
     "One right answer in a hundred, and groups of two: the measured rate says how large a group must be."
     history = [{**HEALTHY, "groups/mixed": 0.02, "reward/mean": 0.01}] * WINDOW
     assert "group_size=69 instead of 2" in alarms(history, 2)["dead_groups"]
-    assert 1 - dead_group_probability(0.01, 69) >= 0.5 > 1 - dead_group_probability(0.01, 68)
+    assert 1 - zero_variance_probability(0.01, 69) >= 0.5 > 1 - zero_variance_probability(0.01, 68)
     assert "group_size=" not in alarms(history, 70)["dead_groups"]
     assert "dead_groups" not in alarms([{**HEALTHY, "groups/mixed": 0.2}] * WINDOW, 2)
 
@@ -226,7 +226,7 @@ def test_a_run_that_has_ended_is_asked_more_and_by_the_same_function():
 @pytest.mark.parametrize("alive", [0.1, 0.5, 0.9])
 def test_the_helpful_size_is_the_smallest(p, alive):
     G = helpful_group_size(p, alive)
-    assert 1 - dead_group_probability(p, G) >= alive and (G == 2 or 1 - dead_group_probability(p, G - 1) < alive)
+    assert 1 - zero_variance_probability(p, G) >= alive and (G == 2 or 1 - zero_variance_probability(p, G - 1) < alive)
     assert helpful_group_size(0.0) is None and helpful_group_size(1.0) is None
 
 

@@ -56,6 +56,11 @@ def test_a_hook_that_does_not_exist(hook, meant):
     assert f"no hook {hook!r}; did you mean {meant!r}?" in line(check_mechanism, made(**{hook: lambda self: None}))
 
 
+@pytest.mark.parametrize("hook, now", [("undo_plan", "cancel_plan"), ("rests_on", "fingerprint")])
+def test_a_hook_of_before(hook, now):
+    assert f"hook {hook!r} is called {now!r} now" in line(check_mechanism, made(**{hook: lambda self: None}))
+
+
 @pytest.mark.parametrize("other", ["score", "embed", "draw", "tokens", "weights", "rescue", "memory", "step", "train", "_reward", "_advantages"])
 def test_other_methods_are_free(other): check_mechanism(made(**{other: lambda self: None}))
 

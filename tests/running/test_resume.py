@@ -321,7 +321,7 @@ def test_vectors_belong_to_one_embedder(saved):
     assert "the vectors in its novelty are by 3-grams of characters in 256 counters, this run has 4-grams of characters in 256 counters" in str(e.value)
     assert "regeneration" not in str(e.value)
     trainer(saved, [novelty(embedder=NgramEmbedder(256, 3)), regeneration()]).resume()
-    for kind in ("ngram", "surprise"): assert novelty(kind=kind).rests_on() == ""
+    for kind in ("ngram", "surprise"): assert novelty(kind=kind).fingerprint() == ""
 
 
 def test_of_a_function_only_the_name_is_known_so_another_is_said(saved):
