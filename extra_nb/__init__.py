@@ -51,3 +51,33 @@ class _Moved:
 
 
 _sys.meta_path.insert(0, _Moved())
+
+# The names that a script needs most. Each is imported when it is first asked for, since PyTorch takes seconds.
+_PLACES = {
+    "types": "Problem Request Rollout Verdict Group InputError",
+    "verifier": "Verifier",
+    "grpo": "group_advantage policy_loss token_weights",
+    "mechanisms": "Mechanism",
+    "embedders": "NgramEmbedder load_embedder",
+    "novelty": "NoveltyBonus NoveltyMemory",
+    "regeneration": "PrefixRegeneration",
+    "methods.replay": "SuccessReplay",
+    "methods.rewards": "CustomReward trl_reward verified_reward",
+    "tasks": "arithmetic load_problems split_heldout",
+    "policy": "Policy load_policy tiny_policy",
+    "sampler": "sample logprobs_of recompute",
+    "train": "Trainer TrainConfig RunStopped warm_start",
+    "evaluate": "Evaluation compare_evaluations pass_at_k",
+    "running.figures": "plot_reward plot_groups plot_entropy plot_length plot_novelty plot_regeneration read_metrics",
+    "running.report": "write_report compare_runs",
+}
+_NAMES = {name: module for module, names in _PLACES.items() for name in names.split()}
+
+
+def __getattr__(name):
+    if name not in _NAMES: raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(f"{__name__}.{_NAMES[name]}"), name)
+    return value
+
+
+def __dir__(): return [*globals(), *_NAMES]

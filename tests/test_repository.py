@@ -21,7 +21,7 @@ HEAVY = {"transformers", "sentence_transformers", "datasets", "peft", "trl", "se
 NOTEBOOKS = {str(path.relative_to(ROOT / "nbs")): path for path in sorted((ROOT / "nbs").rglob("*.ipynb"))
              if not any(part[0] in "_." for part in path.relative_to(ROOT / "nbs").parts)}
 MODULES = {".".join(path.relative_to(ROOT / "extra_nb").with_suffix("").parts): path
-           for path in sorted((ROOT / "extra_nb").rglob("*.py")) if not path.stem.startswith("_")}
+           for path in sorted((ROOT / "extra_nb").rglob("*.py")) if not path.stem.startswith("_") and path.stem != "all"}
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS.keys())
 every_module = pytest.mark.parametrize("name", MODULES)
 

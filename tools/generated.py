@@ -55,7 +55,7 @@ def main() -> None:
             shutil.copy(path, copy / name)
         shutil.copy(ROOT / "settings.ini", copy)
         # only the hand-written part of the package: a module that no notebook exports any more then stays away
-        for path in [*(ROOT / "extra_nb").rglob("__init__.py"), ROOT / "extra_nb" / "__main__.py"]:
+        for path in [*(ROOT / "extra_nb").rglob("__init__.py"), *(ROOT / "extra_nb" / f"{name}.py" for name in ("__main__", "all"))]:
             to = copy / path.relative_to(ROOT)
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, to)
