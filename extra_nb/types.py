@@ -39,6 +39,8 @@ class Problem:
     turns: tuple[Turn, ...] = field(default=(), repr=False)  # The conversation before the prompt
     asks: tuple[str, ...] = field(default=(), repr=False)  # Forms of answer it wants, of `MARKS`
     rendered: bool = field(default=False, repr=False)  # Is `prompt` the output of a chat template?
+    # Other columns of its row, as JSON has them; rewards may read them
+    columns: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self):
         # a problem read from a checkpoint was JSON, which has lists and dictionaries only

@@ -148,7 +148,7 @@ def killed_by(mutant: Mutant, text: str, rest: list[tuple[str, str]], space: dic
             name = ""
         except BaseException: pass
         finally:
-            os.write(write, name.encode())
+            with contextlib.suppress(OSError): os.write(write, name.encode())  # nobody may wait any more
             os._exit(0)
     os.close(write)
     until, said = time.monotonic() + seconds, None

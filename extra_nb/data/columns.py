@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['SOLUTIONS', 'CONTEXTS', 'QUESTION', 'ANSWER', 'letters', 'plain', 'is_empty', 'same_text', 'is_placeholder',
-           'value_of', 'first_value', 'Wanted', 'column_names', 'find_columns', 'first_filled', 'unused_texts',
-           'row_id', 'level_of']
+__all__ = ['SOLUTIONS', 'CONTEXTS', 'QUESTION', 'ANSWER', 'letters', 'plain', 'is_empty', 'as_json', 'same_text',
+           'is_placeholder', 'value_of', 'first_value', 'Wanted', 'column_names', 'find_columns', 'first_filled',
+           'unused_texts', 'row_id', 'level_of']
 
 # %% ../../nbs/data/columns.ipynb #67a6be91
+import json
 import math
 import re
 from collections import defaultdict
@@ -44,6 +45,20 @@ def is_empty(value) -> bool:
     if value is None or not isinstance(value, (dict, list, tuple)): return value is None
     try: return all(map(is_empty, value.values() if isinstance(value, dict) else value))
     except RecursionError: return False  # a nest so deep holds something
+
+# %% ../../nbs/data/columns.ipynb #asjson02
+def as_json(value):
+    "A value as JSON gives it back; a part that JSON cannot hold becomes text."
+    value = plain(value)
+    if value is None or isinstance(value, (str, int, float)): return value
+    try: return json.loads(json.dumps(value, default=_as_text))
+    except (TypeError, ValueError, RecursionError): return str(type(value).__name__)
+
+
+def _as_text(value):
+    "For a part that JSON does not know."
+    found = plain(value)
+    return found if found is None or type(found) is not type(value) else str(value)
 
 # %% ../../nbs/data/columns.ipynb #ad375c23
 def same_text(text: str) -> str:

@@ -19,8 +19,8 @@ from extra_nb.data.choices import (
     PICK, Choice, choice_columns, choice_number, choices_of, counted_from, right_choice,
     with_choices)
 from .columns import (
-    ANSWER, CONTEXTS, QUESTION, SOLUTIONS, column_names, find_columns, first_filled, is_empty,
-    is_placeholder, letters, level_of, plain, row_id, same_text, unused_texts, value_of)
+    ANSWER, CONTEXTS, QUESTION, SOLUTIONS, as_json, column_names, find_columns, first_filled,
+    is_empty, is_placeholder, letters, level_of, plain, row_id, same_text, unused_texts, value_of)
 from .contents import (
     Unusable, conversation_of, gold_answer, has_place_for_image, is_rendered,
     links_picture, medium_of, refuse, template_mark, text_of, with_article)
@@ -62,6 +62,7 @@ class Layout:
     inputs: list[str]  # What belongs below an instruction
     media: dict[str, str]  # Column -> "image", "picture", "video" or "audio"
     contexts: list[str]  # What stands above a question
+    others: list[str]  # Columns that nothing is made of
 
     def taken(self) -> set[str]:
         "All columns that something is made of."
@@ -96,10 +97,12 @@ def find_layout(
     below = [name for name in columns if instruction and letters(name) == "input"]
     above = [name for name in columns if letters(name) in CONTEXTS and name not in {*used, *below}]
     media = {name: medium_of(name) for name in columns}
-    return Layout(
+    layout = Layout(
         source, questions, answers, choice_columns(columns, used),
         system=[name for name in columns if letters(name) in ("system", "systemprompt")],
-        inputs=below, media={name: kind for name, kind in media.items() if kind}, contexts=above)
+        inputs=below, media={name: kind for name, kind in media.items() if kind}, contexts=above,
+        others=[])
+    return replace(layout, others=[name for name in columns if name not in layout.taken()])
 
 # %% ../../nbs/data/rows.ipynb #fc93082a
 class _Prompt(NamedTuple):
@@ -272,8 +275,9 @@ def _problem(row: _Row, layout: Layout, start: int | None, notes: Counter) -> Pr
         mine[f"that say how to answer ({', '.join(asks)}), so that no instruction of ours is "
              "added"] += 1
     notes.update(mine)
+    others = {name: as_json(row.cells[name]) for name in layout.others if name in row.cells}
     return Problem(row_id(row.cells, layout.source, row.number), question, gold, layout.source,
-                   level_of(row.cells), tuple(asked.turns), asks, asked.rendered)
+                   level_of(row.cells), tuple(asked.turns), asks, asked.rendered, others)
 
 # %% ../../nbs/data/rows.ipynb #7ce0a669
 class Part(NamedTuple):

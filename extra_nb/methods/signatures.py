@@ -73,8 +73,11 @@ def call_verl(
     response: str,
 ) -> float:
     "Call a reward function of verl."
-    info = {**columns_of(problem), "index": problem.id, "question": problem.prompt}
-    given = {"data_source": problem.source, "solution_str": response,
+    columns = columns_of(problem)
+    own = columns.get("extra_info")
+    info = {"index": problem.id, "question": problem.prompt, **columns,
+            **(own if isinstance(own, dict) else {})}
+    given = {"data_source": columns.get("data_source", problem.source), "solution_str": response,
              "ground_truth": problem.answer, "extra_info": info}
     known = inspect.signature(function).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()):

@@ -40,6 +40,23 @@ def compute_dict(data_source, solution_str, ground_truth, extra_info=None, **kwa
 def compute_few(solution_str, ground_truth): return ground_truth in solution_str
 
 
+def by_column(completions, difficulty, **kwargs): return [d * len(c) for c, d in zip(completions, difficulty)]
+def by_extra_info(data_source, solution_str, ground_truth, extra_info): return float(extra_info["split"] == "train" and data_source == "mine") * len(solution_str)
+
+
+@pytest.mark.parametrize("function, factor", [(by_column, 3), (by_extra_info, 1), (lambda problem, response: problem.columns["difficulty"] * len(response), 3)])
+def test_columns_of_the_data_reach_a_reward(function, factor, tmp_path):
+    "From a file, through the reader and the worker, to the function."
+    from extra_nb.tasks import load_problems
+    (tmp_path / "p.jsonl").write_text('{"problem": "6*7?", "answer": "42", "difficulty": 3, "data_source": "mine", "extra_info": {"split": "train"}}\n')
+    (problem,) = load_problems(str(tmp_path / "p.jsonl")).problems
+    rollouts = tuple(Rollout(Request(problem), i, torch.zeros(3).long(), torch.zeros(3), torch.zeros(3), "stop", "x" * i) for i in range(3))
+    mine = CustomReward({"mine": function}, workers=1)
+    try: found = mine.reward(1, [Group(Request(problem), rollouts, (Verdict(False, "wrong"),) * 3, torch.zeros(3))])["mine"][0].tolist()
+    finally: mine.close()
+    assert found == [0.0, factor * 1.0, factor * 2.0]
+
+
 @pytest.mark.parametrize("function", [by_text, by_message, by_last, by_length, by_some, compute_score, compute_dict, compute_few])
 def test_through_a_worker(function):
     "The whole way: packed, sent to another process, called there, weighted."
