@@ -49,8 +49,7 @@ class Verifier:
     def __init__(
         self,
         timeout: float = 2.0,  # Seconds that judging one pair may take
-        workers: int | None = None,
-        # Processes at most; None: one for each core, but no more than 4
+        workers: int | None = None,  # Processes at most; None: one for each core, but at most 4
         # Other marks of an answer than a box: names in `FALLBACKS`; none in training
         fallbacks: tuple[str, ...] = (),
     ):
