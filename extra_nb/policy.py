@@ -92,7 +92,7 @@ class Policy(Prompts):
         self._reference_adapter: dict[str, Tensor] | None = None  # name -> weights
         self._exchange = False  # does the reference have an adapter of its own?
         # how tokens are decoded, and why not faster: the page on the decoder sets these
-        self.twin = self.decoding = None
+        self.decoding_model = self.decoding = None
         self.why = ""
         # what was compared with a plain forward pass, and what it showed: the pages on decoder and
         # sampler set these

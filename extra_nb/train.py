@@ -648,7 +648,7 @@ class Trainer:
                 if not self.called_off() and self.ranks.lead(lambda: self.pause(start)): break
             self.ranks.lead(self.save_last)
             self.called_off()
-        how = f" after step {self.step_count}; {go_on(self)}" if self.out else ""
+        how = f" after step {self.step_count}; resume {go_on(self)}" if self.out else ""
         if self.interrupted: self.say(f"interrupted{how}")
         return self.history
 

@@ -649,13 +649,13 @@ def test_the_six_benchmarks_load_and_every_gold_is_read_or_reported(name, shared
 
 
 def test_rewards_of_ones_own_are_added(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text("def brevity(problem, response): return 1 / (1 + len(response))\n\n\ndef broken(problem, response): return {f\"So the answer is \\\\boxed{{{problem.answer}}}.\": 1.0}[response]\n")
+    (tmp_path / "mine.py").write_text("def brevity(problem, response): return 1 / (1 + len(response))\n\n\ndef broken(problem, response):\n    if \'boxed\' not in response and len(response) % 2: raise KeyError(response)\n    return 0.0\n")
     rewards = f"{tmp_path / 'mine.py'}:brevity*0.5,{tmp_path / 'mine.py'}:broken"
     assert train_main(["--preset", "tiny", "--steps", "1", "--warm-start-steps", "1", "--heldout", "0", "--no-report", "--rewards", rewards,
                        "--out", str(tmp_path / "run")]) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert 0 < metrics["reward/brevity"] < 0.5 and metrics["reward/brevity_failed"] == 0
-    assert metrics["reward/broken"] == 0 and metrics["reward/broken_failed"] == 16
+    assert metrics["reward/broken"] == 0 and 0 < metrics["reward/broken_failed"] < 16
 
 
 @pytest.mark.parametrize("rewards, message", [("nowhere.py:f", "nowhere.py"), ("{0}:brevitty", "brevity"), ("{0}:brevity*x", "'x'"), ("brevity", "FILE"),

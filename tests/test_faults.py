@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_written(tmp_path, healthy, sm
     small_disk(100_000)  # room for the logs, not for the model
     with pytest.raises(RunStopped) as e: t.fit()
     small_disk(-1)
-    assert "step-000001: make the same Trainer with out=" in str(e.value) and "\n" not in str(e.value)
+    assert "step-000001 by making the same Trainer with out=" in str(e.value) and "\n" not in str(e.value)
     assert [p.name for p in checkpoints(tmp_path)] == ["step-000001"]
     assert_recovers(tmp_path, healthy, 1)
 
@@ -195,7 +195,7 @@ def test_an_embedder_that_fails(tmp_path, healthy, at):
     t = trainer(tmp_path, both(embedder), checkpoint_every=0)
     t.save_checkpoint()
     with pytest.raises(RunStopped) as e: t.fit()
-    assert "the embedding server is gone" in str(e.value) and "call its resume()" in str(e.value) and "\n" not in str(e.value)
+    assert "the embedding server is gone" in str(e.value) and "calling its resume()" in str(e.value) and "\n" not in str(e.value)
     assert "the embedding server is gone" in (tmp_path / "fault.txt").read_text()
     assert_recovers(tmp_path, healthy)
 
@@ -598,7 +598,7 @@ def test_a_signal_ends_a_run_in_order_and_a_second_one_at_once(tmp_path, healthy
         t.fit()
         assert t.interrupted == signum
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert f"out={str(tmp_path)!r} and call its resume()" in said[-1] and any("once more to stop at once" in line for line in said)
+    assert f"out={str(tmp_path)!r} and calling its resume()" in said[-1] and any("once more to stop at once" in line for line in said)
     assert len(lines(tmp_path)) == (2 if times == 1 else 1)
     assert_recovers(tmp_path, healthy, 2 if times == 1 else 1)
 

@@ -322,7 +322,7 @@ def test_too_few_problems_are_noticed_when_gold_answers_turn_out_to_be_unreadabl
 
 @pytest.mark.parametrize("body, words", [
     ("def f(problem, response): raise KeyError('no')", "KeyError"), ("def f(problem, response): return [1.0, 0.0]", "list"), ("def f(problem, response): return 'good'", "'good'"), ("def f(problem, response): return None", "NoneType"),
-    ("def f(problem, response): return float('nan')", "nan"), ("def f(response): return 1.0", "TypeError"), ("def f(completions, **kwargs): return [1.0 for c in completions]", "TypeError"),
+    ("def f(problem, response): return float('nan')", "nan"), ("def f(response): return 1.0", "takes (response)"), ("def f(completions, **kwargs): return [c.shape for c in completions]", "AttributeError"),
     ("def f(problem, response): return problem['answer']", "TypeError"), ("def f(problem, response): raise SystemExit", "SystemExit"), ("class f:\n    def __init__(self, a, b): pass", "TypeError")])
 def test_rewards_that_cannot_work_are_found_before_a_model_is_loaded(tmp_path, capsys, monkeypatch, body, words):
     monkeypatch.setattr("extra_nb.commands.make.load_policy", lambda *a, **k: pytest.fail("a model is loaded"))

@@ -30,7 +30,7 @@ def drawn(limit: int | None = None):
 
 
 def sampling():
-    policy.twin = policy.decoding = None  # what is taken away may be in there
+    policy.decoding_model = policy.decoding = None  # what is taken away may be in there
     drawn(2)
     start = now(policy.device)
     drawn()

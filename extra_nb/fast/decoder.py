@@ -305,10 +305,10 @@ def decoding_model(
     truth: Truth | None = None,  # None: it is found out if it is needed
 ) -> DecodingModel | None:  # None: decode the plain way
     "The policy's decoding model with the present weights, made when it is first asked for."
-    stale = policy.twin and policy.twin.source is not policy.base
+    stale = policy.decoding_model and policy.decoding_model.source is not policy.base
     if policy.decoding is None or stale: _choose(policy, fuse and policy.decoding != "fast", truth)
-    if policy.twin: policy.twin.renew()
-    return policy.twin
+    if policy.decoding_model: policy.decoding_model.renew()
+    return policy.decoding_model
 
 
 @torch.inference_mode()
@@ -317,7 +317,7 @@ def _choose(policy: Policy, fuse: bool, truth: Truth | None):
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, attend)
-    policy.twin, policy.decoding, reasons = None, "plain", []
+    policy.decoding_model, policy.decoding, reasons = None, "plain", []
     if unlike := unlike_the_fast_way(text_config(policy.base)): reasons.append(unlike)
     else:
         truth = truth or truth_of(policy)
@@ -346,5 +346,5 @@ def _tried(policy: Policy, fuse: bool, truth: Truth) -> str:  # "" if the policy
     if not error <= truth.bound:
         return (f"its log-probabilities are {error:.2g} nats off, "
                 f"where {truth.bound:.2g} is rounding")
-    policy.twin, policy.decoding = model, "fused" if model.fused else "fast"
+    policy.decoding_model, policy.decoding = model, "fused" if model.fused else "fast"
     return ""

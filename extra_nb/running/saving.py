@@ -150,7 +150,7 @@ def decode_as_before(
     say: Callable[[str], None],
 ):
     "Restore the decoder's choice of the saved run, so that a resumed run is equal bit for bit."
-    if how and policy.decoding != how: policy.twin = policy.decoding = None
+    if how and policy.decoding != how: policy.decoding_model = policy.decoding = None
     if how in ("fast", "fused"): decoding_model(policy, fuse=how == "fused")
     if how == "plain": policy.decoding = how
     if how and policy.decoding != how:
@@ -194,8 +194,8 @@ def go_on(trainer) -> str:
     "How the run can be continued, by those who started it in the same way."
     # the record of a command names the problems; without it a shell could not find them
     where = str(trainer.directory.path)
-    if "train" in trainer.record: return f"extra-train --resume {where}"
-    return f"make the same Trainer with out={where!r} and call its resume()"
+    if "train" in trainer.record: return f"with --resume {where}"
+    return f"by making the same Trainer with out={where!r} and calling its resume()"
 
 
 def rescue(
@@ -211,4 +211,4 @@ def rescue(
             failed = f"step {trainer.step_count} could not be saved ({one_line(e)}); "
     whole = [folder for folder in checkpoints(directory.path) if not damage(folder, contents=False)]
     if not whole: return failed + "there is no checkpoint yet"
-    return failed + f"resume from {whole[-1]}: {go_on(trainer)}"
+    return failed + f"resume from {whole[-1]} {go_on(trainer)}"

@@ -439,10 +439,14 @@ def _letters_only(text: str) -> Reading | None:
     return Reading("list", "", tuple(Reading("text", piece.strip("()")) for piece in pieces))
 
 
+_MOST_COLONS = 30  # each may begin the answer anew, behind a name
+
+
 def read(
     text: str,  # In one spelling
 ) -> Reading:
     "What an answer says; `Unreadable` if its brackets do not match."
+    if text.count(":") > _MOST_COLONS: raise Unreadable(text)
     words, bound, whole, free, rest = plain(text), (), False, True, ""
     if found := _named(text) or _letters_only(words): return found
     if WORD.search(words) and not re.search(r"[0-9=<>\\]", words): return Reading("text", words)

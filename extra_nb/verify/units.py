@@ -224,7 +224,8 @@ def _without_unit(text: str, money: str) -> tuple[str, str]:
     start = _unit_behind(text)
     if start is None or _is_summed(text, start): return text, money
     if not _is_maths(without_words(text[:start])): return text, money
-    name = plain(text[start:]).strip()
+    # without this, \text{m}\cdot\text{s} would lose its braces and end in \cdots
+    name = plain(re.sub(r"\\(?:cdot|times)(?![A-Za-z])", "·", text[start:])).strip()
     if NO_UNITS & set(re.findall("[a-z]+", name.lower())) or hedged(name): raise Unreadable(text)
     text, name = _sized(re.sub(r"\s?\\cdot\s?\Z", "", text[:start]).strip(), name)
     return text, money or name

@@ -98,7 +98,7 @@ def test_what_fails_on_one_rank_ends_both_in_one_line_and_nothing_hangs(root, tm
     assert killed[0] == -signal.SIGKILL
     said = json.loads(out.splitlines()[-1])
     for where in ("sample", "judge", "gradient"):
-        assert said[where].startswith("stopped after step 1: ValueError: a fault on one rank and its second line (details in") and "call its resume()" in said[where]
+        assert said[where].startswith("stopped after step 1: ValueError: a fault on one rank and its second line (details in") and "calling its resume()" in said[where]
         assert "in process 1:" in (tmp_path / where / "fault.txt").read_text()
     assert said["resumed equals"] is True
     assert said["asked"] == [2, signal.SIGTERM]  # the leader saved, though another was asked

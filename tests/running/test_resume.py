@@ -253,7 +253,7 @@ def test_fit_saves_what_is_whole_before_it_gives_up(tmp_path, monkeypatch, point
     if not POINTS[point]:
         assert "there is no checkpoint yet" in str(e.value) and not checkpoints(tmp_path / "parts")
         return
-    assert "call its resume()" in str(e.value)
+    assert "calling its resume()" in str(e.value)
     again = trainer(tmp_path / "parts", MECHANISMS["both"](), **SMALL)
     assert again.resume() == (3 if point == "rollouts" else 2)
     again.fit()
