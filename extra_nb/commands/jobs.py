@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
 from .make import build_mechanisms, build_policy, check_possible, enough, generated
 from .make import read_problems, train_and_heldout, try_rewards, warm_problems
@@ -244,16 +245,24 @@ def _finish(run: _Run):
         run.say(f"{what:<7}  {where}")
 
 # %% ../../nbs/commands/jobs.ipynb #55217d4d
-def _begun(out: Path, resume: bool) -> tuple[dict, dict]:  # config.json and eval.json
-    "The records of the run in `out`, empty for a new run; refuse if there is nothing to continue."
+class _Former(NamedTuple):
+    "The records of the run in a folder; empty for a new run."
+    config: dict  # Of config.json
+    results: dict  # Of eval.json
+    steps: int  # That its last checkpoint has made
+
+
+def _begun(out: Path, resume: bool) -> _Former:
+    "Make the folder of a new run, or read what there is; refuse if there is nothing to continue."
     if not resume:
         make_folder(out)
-        return {}, {}
+        return _Former({}, {}, 0)
     tidy(out / "checkpoints")
-    last_checkpoint(out, contents=False)  # only looks for one; it is read when the model is there
+    # only looks for one; it is read when the model is there
+    steps = int(last_checkpoint(out, contents=False).name.removeprefix("step-"))
     config, results = out / "config.json", out / "eval.json"
     found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    return json.loads(config.read_text(encoding="utf-8")), found
+    return _Former(json.loads(config.read_text(encoding="utf-8")), found, steps)
 
 
 def _compute(config: RunConfig) -> str:
@@ -309,21 +318,21 @@ def train(
     "The whole main job: read, check, build, warm start, evaluate, train, evaluate, report."
     ranks = ranks or Ranks()
     with no_leftovers(out) if ranks.leads else nullcontext():
-        former, results = ranks.lead(lambda: _begun(out, resume))
-        done = ranks.lead(lambda: _finished(config, out, results) if resume else "")
+        former = ranks.lead(lambda: _begun(out, resume))
+        done = ranks.lead(lambda: _finished(config, out, former) if resume else "")
         if done:
             RunLog(out, aloud=ranks.leads)(done)
-            return results
-        run = _read(config, out, ranks, notes, former, results)
+            return former.results
+        run = _read(config, out, ranks, notes, former)
         return _train(run, preset_name, resume, before_training)
 
 
-def _finished(config: RunConfig, out: Path, results: dict) -> str:
+def _finished(config: RunConfig, out: Path, former: _Former) -> str:
     "A line that says so if the run in `out` has made all its steps and was evaluated; else empty."
-    saved = (out / "model").exists() and ("after" in results or "before" not in results)
-    steps = int(last_checkpoint(out, contents=False).name.removeprefix("step-"))
-    if not saved or steps < config.steps: return ""
-    return (f"{out} is finished: it has made {steps} of {config.steps} steps, so nothing is done; "
+    evaluated = "after" in former.results or "before" not in former.results
+    if former.steps < config.steps or not evaluated or not (out / "model").exists(): return ""
+    made = f"{former.steps} of {config.steps} steps"
+    return (f"{out} is finished: it has made {made}, so nothing is done; "
             f"--steps N with a larger N trains on")
 
 
@@ -352,7 +361,7 @@ def _train(run: _Run, preset_name: str, resume: bool, before_training) -> dict:
     return run.results
 
 
-def _read(config: RunConfig, out: Path, ranks: Ranks, notes, former: dict, results: dict) -> _Run:
+def _read(config: RunConfig, out: Path, ranks: Ranks, notes, former: _Former) -> _Run:
     "Read problems, and make all checks that need no model."
     say = RunLog(out, aloud=ranks.leads)
     for line in (f"run directory: {out}", *notes): say(line)
@@ -361,7 +370,7 @@ def _read(config: RunConfig, out: Path, ranks: Ranks, notes, former: dict, resul
     ranks.lead(lambda: try_rewards(config, problems[0]))
     ranks.lead(lambda: check_possible(config))
     config = replace(config, compute=ranks.lead(lambda: _compute(config)))
-    return _Run(config, out, ranks, say, former, results, problems, sets, tracker)
+    return _Run(config, out, ranks, say, former.config, former.results, problems, sets, tracker)
 
 
 def _tracker(config: RunConfig, out: Path) -> Callable | None:

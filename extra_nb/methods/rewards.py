@@ -194,8 +194,10 @@ def reward(
 ) -> dict[str, Tensor]:  # Name -> (N, G), weighted
     "What each function says of each response, times its weight."
     rows = [(r.problem, r.text) for g in groups for r in g.rollouts]
+    problems = {id(p): p for p, _ in rows}  # each once: it has many responses, and its columns
+    known = {key: asdict(p) for key, p in problems.items()}
     questions = []
-    for name in self.weights: questions += [(name, asdict(p), text) for p, text in rows]
+    for name in self.weights: questions += [(name, known[id(p)], text) for p, text in rows]
     replies = iter(self._pool.ask_all(questions))
     parts = {}
     for name, weight in self.weights.items():

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # %% auto #0
-__all__ = ['signature_of', 'columns_of', 'call_trl', 'call_verl', 'adapted']
+__all__ = ['signature_of', 'columns_of', 'accepted', 'call_trl', 'call_verl', 'adapted']
 
 # %% ../../nbs/methods/signatures.ipynb #sigs003
 import asyncio
@@ -41,6 +41,16 @@ def columns_of(
     return dict.fromkeys(GOLD, problem.answer) | dict(getattr(problem, "columns", None) or {})
 
 
+def accepted(
+    function: Callable,
+    given: dict,  # Arguments by name
+) -> dict:  # Those that the function takes
+    "Leave out what a function does not ask for."
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()): return given
+    return {name: value for name, value in given.items() if name in parameters}
+
+
 def call_trl(
     function: Callable,  # Takes lists by keyword, TRL's GRPOTrainer
     problem,
@@ -50,10 +60,7 @@ def call_trl(
     def call(prompt, completion):
         lists = {name: [value] for name, value in columns_of(problem).items()}
         lists |= {"prompts": [prompt], "completions": [completion]}
-        known = inspect.signature(function).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            lists = {name: value for name, value in lists.items() if name in known}
-        found = function(**lists)
+        found = function(**accepted(function, lists))
         if not inspect.iscoroutine(found): return found
         with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop in this one already
             return thread.submit(asyncio.run, found).result()
@@ -79,10 +86,7 @@ def call_verl(
             **(own if isinstance(own, dict) else {})}
     given = {"data_source": columns.get("data_source", problem.source), "solution_str": response,
              "ground_truth": problem.answer, "extra_info": info}
-    known = inspect.signature(function).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-        given = {name: value for name, value in given.items() if name in known}
-    found = function(**given)
+    found = function(**accepted(function, given))
     return found["score"] if isinstance(found, dict) else found
 
 # %% ../../nbs/methods/signatures.ipynb #sigs019

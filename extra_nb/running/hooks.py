@@ -12,6 +12,7 @@ __all__ = ['check_mechanism', 'check_term', 'changes', 'Mechanisms']
 import difflib
 import inspect
 import math
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -141,9 +142,7 @@ class Mechanisms(list):
         "The parts of the reward of all mechanisms."
         parts = {}
         for m in self:
-            before = changes(groups)
-            found = m.reward(step, groups)
-            self._check_unchanged(m, "reward", before, changes(groups))
+            with _unchanged(m, "reward", groups): found = m.reward(step, groups)
             if not isinstance(found, dict):
                 raise InputError(f"mechanism {m.name}: reward gave {type(found).__name__}; "
                                  "allowed: a dict of tensors")
@@ -165,9 +164,8 @@ class Mechanisms(list):
         "The advantages plus the terms of all mechanisms."
         final = advantages
         for m in self:
-            before = changes(groups, advantages)
-            term = m.advantage(step, groups, advantages)
-            self._check_unchanged(m, "advantage", before, changes(groups, advantages))
+            with _unchanged(m, "advantage", groups, advantages):
+                term = m.advantage(step, groups, advantages)
             if term is None: continue
             check_term(f"mechanism {m.name}: its advantage", term, *advantages.shape)
             final = final + term
@@ -194,9 +192,7 @@ class Mechanisms(list):
         metrics, own = {}, {f"reward/{name}" for name in OF_REWARD}
         for g in groups: own |= {f"reward/{name}" for name in g.reward_parts}
         for m in self:
-            before = changes(groups)
-            found = m.step_end(step, groups)
-            self._check_unchanged(m, "step_end", before, changes(groups))
+            with _unchanged(m, "step_end", groups): found = m.step_end(step, groups)
             for name, value in found.items():
                 if name in metrics:
                     raise InputError(f"mechanism {m.name}: another one has a metric {name!r} too")
@@ -205,10 +201,15 @@ class Mechanisms(list):
                     raise InputError(f"mechanism {m.name}: {name!r} is a metric of the trainer")
         return metrics
 
-    def _check_unchanged(self, m: Mechanism, hook: str, before: list, after: list):
-        if before == after: return
-        raise InputError(f"mechanism {m.name}: {hook} changed an argument in place; allowed: "
-                         "a new tensor or list")
+
+@contextmanager
+def _unchanged(m: Mechanism, hook: str, groups: list[Group], *others: Tensor):
+    "Refuse a hook that changes one of these inside."
+    before = changes(groups, *others)
+    yield
+    if changes(groups, *others) == before: return
+    raise InputError(f"mechanism {m.name}: {hook} changed an argument in place; allowed: "
+                     "a new tensor or list")
 
 
 def _size(groups: list[Group]) -> int: return len(groups[0].rewards) if groups else 0

@@ -91,9 +91,14 @@ def _known(name: str) -> Unit | None:
     return UNITS.get(name) or (UNITS.get(name.lower()) if len(name) > 1 else None)
 
 
+def _dotted(text: str) -> str:
+    r"Signs of multiplication as dots, since \cdot\text{s} without its braces would be \cdots."
+    return re.sub(r"\\(?:cdot|times)(?![A-Za-z])", "·", text)
+
+
 def _as_factors(text: str) -> list[str]:
     "The factors of a unit, those below the line with a slash before them."
-    text = re.sub(r"\\(?:cdot|times)(?![A-Za-z])", " ", text)  # before \text: \cdot\text{m}
+    text = _dotted(text)
     text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
     text = text.replace(r"\Omega", "Ω").replace(r"\mu", "µ").replace(r"\$", "$").replace("μ", "µ")
     text = re.sub(r"\^\s?\{?\s?(-?[0-9])\s?\}?", r"^\1 ", text)
@@ -224,8 +229,7 @@ def _without_unit(text: str, money: str) -> tuple[str, str]:
     start = _unit_behind(text)
     if start is None or _is_summed(text, start): return text, money
     if not _is_maths(without_words(text[:start])): return text, money
-    # without this, \text{m}\cdot\text{s} would lose its braces and end in \cdots
-    name = plain(re.sub(r"\\(?:cdot|times)(?![A-Za-z])", "·", text[start:])).strip()
+    name = plain(_dotted(text[start:])).strip()
     if NO_UNITS & set(re.findall("[a-z]+", name.lower())) or hedged(name): raise Unreadable(text)
     text, name = _sized(re.sub(r"\s?\\cdot\s?\Z", "", text[:start]).strip(), name)
     return text, money or name
